@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * evring.h - libev on io_uring: the whole public interface.
+ *
+ * Conventions
+ *
+ * Return values.  0 or more is success, a negative errno value is failure;
+ * errno itself is left alone.  The two functions that return a loop return
+ * NULL on failure and set errno.  evring_strerror() puts every failure of this
+ * interface into words: what was refused, by whom, and what to do.
+ *
+ * Threads.  A loop belongs to one thread at a time, as in libev.  Every
+ * function that takes a loop is called by the thread that owns the loop at
+ * that moment.  Different loops may be used by different threads at once.  The
+ * ring is made by evring_attach() and bound to a thread when that thread first
+ * runs the loop; when another thread runs it later, the ring is made anew.
+ *
+ * fork.  A child that does not touch an inherited loop does nothing and changes
+ * nothing of the parent's.  A child that runs or destroys it follows libev's
+ * rules (ev_loop_fork or EVFLAG_FORKCHECK) and gets a ring of its own.
+ *
+ * What is not changed.  Watchers, callbacks, ev_backend() (it says
+ * EVBACKEND_EPOLL, whose behaviour the loop keeps), userdata, release, acquire
+ * and invoke callbacks.  Timers become exact: libev rounds waits on epoll up to
+ * a millisecond, an attached loop does not.
+ *
+ * Growth.  Structures that cross this interface have reserved members.  Those
+ * passed in must be all zero where not set, so that a program built today
+ * means the same to a later library.
+ */
+#ifndef EVRING_H
+#define EVRING_H
+
+#include <stdint.h>
+
+#define EVRING_VERSION_MAJOR 0
+#define EVRING_VERSION_MINOR 1
+#define EVRING_VERSION_PATCH 0
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct ev_loop; /* libev's */
+
+/* What the kernel lets a loop do, from least to most. */
+enum evring_tier {
+	EVRING_TIER_NONE = 0,	/* not attached: libev's own backend waits */
+	EVRING_TIER_COPIED = 1, /* Linux 5.11: wait arguments are copied */
+	EVRING_TIER_REGION = 2 /* Linux 6.13: wait arguments by region offset */
+};
+
+/* For evring_config.flags. */
+enum evring_flags {
+	/*
+	 * Refuse less than the region tier: attach fails with -ENODEV where it
+	 * would otherwise get the copied tier.
+	 */
+	EVRING_REQUIRE_REGION = 1u << 0,
+
+	/*
+	 * Keep the wait arguments in memory of this process
+	 * (IORING_MEM_REGION_TYPE_USER) and not in memory that the kernel
+	 * allocates (Linux 6.14; before, it is always ours).  Nothing else
+	 * differs.  Without meaning in the copied tier.
+	 */
+	EVRING_USER_REGION = 1u << 1,
+
+	/*
+	 * Only for evring_loop_new() and evring_default_loop(): a loop without
+	 * a ring is acceptable.  Ask evring_tier() what it became.
+	 */
+	EVRING_ALLOW_NONE = 1u << 2
+};
+
+/*
+ * How a loop is attached.  All zero means the defaults, so does NULL in place
+ * of a pointer to it.  It is read during the call only, disable included.
+ */
+struct evring_config {
+	unsigned flags; /* EVRING_*, or'ed */
+
+	/*
+	 * Submission queue entries, 0 for the default of 128, at most 32768;
+	 * rounded up to a power of two.  The completion queue has four times
+	 * as many.  A smaller ring is made where RLIMIT_MEMLOCK allows no
+	 * more.
+	 */
+	unsigned entries;
+
+	/*
+	 * Names of kernel features to leave unused, separated by commas, as
+	 * in the environment variable EVRING_DISABLE; both apply.  NULL for
+	 * none.  A name that is not known fails here with -EINVAL, and is
+	 * ignored in the environment.
+	 */
+	const char *disable;
+
+	uint64_t reserved[13];
+};
+
+/*
+ * What a loop did since it was attached.  Counting costs an increment each and
+ * is always on.
+ */
+struct evring_stats {
+	uint64_t turns;		  /* times libev asked us for events */
+	uint64_t enters;	  /* calls of io_uring_enter */
+	uint64_t waits_by_offset; /* of these, waited by region offset */
+	uint64_t waits_copied;	  /* of these, waited with a copied argument */
+	uint64_t waits_avoided;	  /* turns that needed no system call */
+	uint64_t requests;	  /* given to the kernel */
+	uint64_t completions;	  /* taken from the kernel */
+	uint64_t events;	  /* fds reported ready to libev */
+	uint64_t stale_completions; /* dropped: about something gone by then */
+	uint64_t overflows;	    /* turns that found the CQ overflown */
+	uint64_t handed_over;	    /* given to libev's own backend to decide */
+	uint64_t ring_rebuilds; /* after fork, a move between threads, loss */
+	uint64_t rings_lost;	/* 1: the loop went back to libev's backend */
+	uint64_t reserved[19];
+};
+
+/*
+ * Let evring do the waiting for loop.
+ *
+ * May be called before or after watchers are started, also from a callback of
+ * the loop, but not from its release or acquire callbacks.  Takes no ownership
+ * of loop; the ring goes away with evring_detach() or ev_loop_destroy().  Uses
+ * one file descriptor.
+ *
+ * Returns 0, or, with loop unchanged and working on its own backend:
+ *   -EINVAL      loop is NULL, or config has an unknown flag, a field out of
+ *                range, an unknown name in disable, or a reserved field set
+ *   -EBUSY       loop is attached already
+ *   -ENOTSUP     the layout of this libev could not be proven, or loop does not
+ *                use libev's epoll backend
+ *   -ENODEV      EVRING_REQUIRE_REGION, and this is not to be had here
+ *   -ENOSYS      no io_uring: a kernel before 5.11, or seccomp says so
+ *   -EPERM       io_uring is forbidden: sysctl kernel.io_uring_disabled, or
+ *                seccomp
+ *   -EACCES      io_uring is forbidden by a security module
+ *   -EMFILE, -ENFILE  no file descriptor left
+ *   -ENOMEM      no memory, or RLIMIT_MEMLOCK reached even by a small ring
+ */
+int evring_attach(struct ev_loop *loop, const struct evring_config *config);
+
+/*
+ * Give loop back to its own backend.  All watchers stay as they are and nothing
+ * is lost.  Same rules for the caller as evring_attach().
+ *
+ * Returns 0, or -EINVAL when loop is NULL or not attached.
+ */
+int evring_detach(struct ev_loop *loop);
+
+/*
+ * Make a loop as ev_loop_new (flags) does, and attach it.  flags are libev's;
+ * the epoll backend is asked for when they name none.  ev_loop_destroy() ends
+ * it.
+ *
+ * Returns the loop; or NULL with errno set to what evring_attach() would have
+ * returned (positive), or to ENOMEM when libev made no loop.  With
+ * EVRING_ALLOW_NONE in config a loop that could not be attached is returned as
+ * it is.
+ */
+struct ev_loop *evring_loop_new(unsigned flags,
+				const struct evring_config *config);
+
+/*
+ * The same for the default loop: ev_default_loop (flags), then attach.  A
+ * default loop that was attached before is returned unchanged, config unread.
+ * When attach is refused, a default loop which this call made is destroyed
+ * again; one that existed is left alone.
+ */
+struct ev_loop *evring_default_loop(unsigned flags,
+				    const struct evring_config *config);
+
+/* What loop got.  EVRING_TIER_NONE for a loop that is not attached, or NULL. */
+enum evring_tier evring_tier(struct ev_loop *loop);
+
+/* "none", "copied" or "region". */
+const char *evring_tier_name(enum evring_tier tier);
+
+/*
+ * Copy the counters of loop to *ret_stats.
+ *
+ * Returns 0, or -EINVAL when loop or ret_stats is NULL or loop is not attached.
+ */
+int evring_stats(struct ev_loop *loop, struct evring_stats *ret_stats);
+
+/*
+ * A sentence about a failure of this interface: error is what was returned
+ * (negative) or found in errno (positive).  The text is constant.
+ */
+const char *evring_strerror(int error);
+
+/* The version of the library in use, as "0.1.0". */
+const char *evring_version(void);
+
+/*
+ * Where a libev keeps what evring needs, and how to call it.  Programs that
+ * compile ev.c themselves fill one by including evring-embed.h after it;
+ * for a libev in a library, evring finds the values out and proves them.
+ * Offsets are in bytes from the start of struct ev_loop.
+ */
+struct evring_layout {
+	unsigned size;	       /* sizeof (struct evring_layout) */
+	unsigned backend_fd;   /* int */
+	unsigned mintime;      /* ev_tstamp backend_mintime */
+	unsigned modify;       /* backend_modify */
+	unsigned poll;	       /* backend_poll */
+	unsigned anfds;	       /* ANFD * */
+	unsigned anfdmax;      /* int */
+	unsigned release_cb;   /* called before a wait that may block */
+	unsigned acquire_cb;   /* and after it */
+	unsigned anfd_size;    /* sizeof (ANFD) and offsets in it */
+	unsigned anfd_events;  /* unsigned char */
+	unsigned anfd_reify;   /* unsigned char */
+	unsigned anfd_emask;   /* unsigned char */
+	unsigned anfd_egen;    /* unsigned int */
+	unsigned cleanup_size; /* sizeof (ev_cleanup) */
+
+	/* The epoll backend of this libev. */
+	void (*epoll_modify)(struct ev_loop *loop, int fd, int oev, int nev);
+	void (*epoll_poll)(struct ev_loop *loop, double timeout);
+
+	/* The calls of the same names in ev.h, less their ev_. */
+	void (*feed_fd_event)(struct ev_loop *loop, int fd, int revents);
+	void (*cleanup_start)(struct ev_loop *loop, void *watcher);
+	void (*cleanup_stop)(struct ev_loop *loop, void *watcher);
+};
+
+/*
+ * Make a libev known to evring_attach().  layout is copied.  Called by what
+ * evring-embed.h adds to a program, before main; not needed otherwise.
+ *
+ * Returns 0, or
+ *   -EINVAL   layout is NULL or of another size: header and library disagree
+ *   -ENOTSUP  this ev.c was configured in a way that evring cannot work with
+ *   -ENOMEM   no memory
+ */
+int evring_embed(const struct evring_layout *layout);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * evr.h - what every file of the library may use: the mark of exported
+ * functions and the names of what a kernel may have.
+ *
+ * A set of features is an unsigned with these bits, called have.  probe.c asks
+ * the kernel once which there are; everything else is told.
+ */
+#ifndef EVR_H
+#define EVR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define EVR_API __attribute__((visibility("default")))
+
+#define evr_likely(x)	__builtin_expect(!!(x), 1)
+#define evr_unlikely(x) __builtin_expect(!!(x), 0)
+
+/* What each is for, and the kernel that brought it: the table in probe.c. */
+enum evr_have {
+	EVR_HAVE_REGION = 1u << 0,
+	EVR_HAVE_EPOLL_WAIT = 1u << 1,
+	EVR_HAVE_EPOLL_CTL = 1u << 2,
+	EVR_HAVE_MULTISHOT_POLL = 1u << 3,
+	EVR_HAVE_NO_IOWAIT = 1u << 4,
+	EVR_HAVE_DEFER_TASKRUN = 1u << 5,
+	EVR_HAVE_SINGLE_ISSUER = 1u << 6,
+	EVR_HAVE_COOP_TASKRUN = 1u << 7,
+	EVR_HAVE_SUBMIT_ALL = 1u << 8,
+	EVR_HAVE_REGISTERED_RING = 1u << 9,
+	EVR_HAVE_CQE_SKIP = 1u << 10,
+	EVR_HAVE_R_DISABLED = 1u << 11,
+	EVR_HAVE_KERNEL_MEMORY = 1u << 12,
+	EVR_HAVE_ALL = (1u << 13) - 1
+};
+
+#endif

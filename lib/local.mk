@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: BSD-2-Clause
+
+include_HEADERS = include/evring.h include/evring-embed.h
+
+# The objects, once. Tests link this: hidden evr_ functions can be tested and
+# nothing is exported for tests.
+noinst_LTLIBRARIES += %D%/libevr.la
+%C%_libevr_la_SOURCES = \
+	%D%/bind.c \
+	%D%/evr.h \
+	%D%/layout.c %D%/layout.h \
+	%D%/poll.c %D%/poll.h \
+	%D%/probe.c %D%/probe.h \
+	%D%/ring.c %D%/ring.h \
+	%D%/self.c %D%/self.h \
+	%D%/text.c
+
+lib_LTLIBRARIES += %D%/libevring.la
+%C%_libevring_la_SOURCES =
+%C%_libevring_la_LIBADD  = %D%/libevr.la $(LIBURING_LIBS) $(EV_LIBS)
+%C%_libevring_la_LDFLAGS = $(AM_LDFLAGS) $(NO_UNDEFINED) \
+	-version-info $(EVRING_LT_VERSION) \
+	-Wl,--no-undefined-version \
+	-Wl,--version-script=$(top_srcdir)/%D%/evring.map
+EXTRA_%C%_libevring_la_DEPENDENCIES = %D%/evring.map
+EXTRA_DIST += %D%/evring.map
+
+pkgconfig_DATA = %D%/evring.pc

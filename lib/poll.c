@@ -1,0 +1,901 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * poll.c - which fds are ready: libev's own epoll set, waited for inside the
+ * ring.
+ *
+ * Every fd stays in the epoll set of its loop, in the form in which libev's own
+ * backend keeps it: the mask in emask, a generation in egen and, with the fd,
+ * in the event's data.  What differs is how the set is changed and asked:
+ * IORING_OP_EPOLL_CTL and IORING_OP_EPOLL_WAIT travel in the enter that waits.
+ * So an fd has no state of ours that libev's backend would miss.  It can decide
+ * any case that we do not understand, and it can take over at any time.
+ *
+ * Where the ring has no EPOLL_WAIT (before Linux 6.15, or completions that are
+ * not ours to time) it polls the epoll fd instead, and epoll_wait (0) follows.
+ *
+ * What to know:
+ *
+ * a) A completion ends the wait, so changes of the set answer only when they
+ *    fail.  They fail at once, within the submission, so the full timeout is
+ *    still ahead when the wait is repeated.
+ * b) libev does not say whether a watcher that starts again means the same file
+ *    as before: the fd may have been closed and opened.  A change (MOD) fails
+ *    for a new file and an addition (ADD) for the old one.  We try what was
+ *    right for this fd the last time.
+ * c) libev never removes an fd from the set; the kernel does when the file is
+ *    closed.  An event that nobody wants is the sign to remove it.
+ * d) EPOLL_WAIT writes to its buffer during our own enter only, and an event in
+ *    it is true at that moment.  The rest of the turn must not lose it.
+ * e) Another thread may change watchers between the release and the acquire
+ *    callback.  What changed has reify set, and events for it are dropped, as
+ *    libev does: the next turn asks anew.
+ * f) Regular files cannot be in an epoll set; they are always ready.  libev's
+ *    backend finds out and marks them in emask; we keep a list.
+ * g) After ev_loop_fork(), or when libev finds its set in a state that it
+ * cannot explain, it makes a new set, mostly with the fd number of the old one.
+ * It tells nobody who could not be called too late (fork watchers can), but it
+ *    forgets all masks and adds all fds anew.  See notice_new_set().
+ *
+ * States of the request that asks the set, and the function that moves it:
+ *
+ *   IDLE    -> ARMED    [arm_home]
+ *   ARMED   -> IDLE     [home_answered]
+ *   ARMED   -> LEAVING  [leave_home]   the set is replaced
+ *   LEAVING -> IDLE     [home_answered]
+ *
+ * Invariants:
+ *
+ * (1) The buffer is the kernel's while ARMED or LEAVING, unless that is the
+ *     polled form; it is resized only when IDLE.
+ * (2) All changes of a turn are submitted before or with the wait of that turn.
+ * (3) A turn reports each fd that is ready, or leaves it to the next turn only
+ *     because the buffer was full, as libev does.
+ * (4) No turn that may not block sleeps, and a turn with nothing to submit and
+ *     nothing to reap makes no system call.
+ */
+#include "config.h"
+
+#include "poll.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <ev.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+
+#include "ring.h"
+
+/* user_data: what the request was, and for a change of the set its fd. */
+enum tag {
+	TAG_HOME,   /* EPOLL_WAIT, or the poll request on the epoll fd */
+	TAG_CANCEL, /* of the above */
+	TAG_ADD,
+	TAG_MOD,
+	TAG_DEL,
+	TAG_RETRY = 8 /* or'ed: the other one failed before */
+};
+
+static uint64_t make_tag(unsigned tag, int fd)
+{
+	return (uint64_t)tag << 32 | (uint32_t)fd;
+}
+
+enum home_state { IDLE, ARMED, LEAVING };
+
+enum {
+	MIN_ENTRIES = 8,
+	MAX_PAUSES = 10, /* of a millisecond, for memory to come back */
+	DEFAULT_ENTRIES = 128,
+	FIRST_EVENTS = 256,
+	MAX_EVENTS = 8192
+};
+
+/* Seconds to sleep when the kernel is short of something. */
+static const double PATIENCE = 1e-3;
+
+/* What we remember of an fd besides libev's ANFD.  Promotion will live here. */
+struct evr_fd {
+	unsigned char emask; /* libev's, as we left it; see notice_new_set() */
+	bool is_watched;
+	bool is_reused; /* a restart meant a new file, the last time (trap b) */
+};
+
+struct evr_poll {
+	struct evr_host host;
+	struct evr_ring ring;
+	bool lost;     /* the ring is gone and could not be replaced */
+	bool hopeless; /* no memory for what a ring needs: to be lost */
+
+	enum home_state state;
+	bool in_ring; /* EPOLL_WAIT; otherwise the polled form */
+	bool look;    /* polled form: epoll_wait (0) may find something */
+
+	/* Of one turn and the changes before it. */
+	bool again;	  /* ask once more */
+	bool hand_over;	  /* let libev's backend look */
+	bool called;	  /* there was a system call */
+	bool is_doubtful; /* the set may be a new one */
+	int nr_reported;
+
+	/* Where EPOLL_WAIT puts events, from arming to its answer. */
+	struct epoll_event *events;
+	unsigned nr_events;
+
+	/* Arguments of EPOLL_CTL, one for each SQE: the kernel reads them when
+	   it takes the SQE. */
+	struct epoll_event *changes;
+
+	struct evr_fd *fds; /* by fd */
+	int nr_fds;
+	int nr_watched; /* of these */
+
+	int *always; /* fds that are always ready (trap f) */
+	int nr_always, max_always;
+
+	struct evring_stats stats; /* those that the ring does not count */
+};
+
+/*
+ * life
+ */
+
+/*
+ * The kernel frees rings in the background, and until then their memory counts
+ * as locked: that of the trial, of a larger attempt, or of the ring which this
+ * one replaces.
+ */
+static int init_patiently(struct evr_ring *ring,
+			  const struct evr_ring_config *config)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+	int r = evr_ring_init(ring, config);
+	int i;
+
+	for (i = 0; i < MAX_PAUSES && r == -ENOMEM; i++) {
+		nanosleep(&pause, NULL);
+		r = evr_ring_init(ring, config);
+	}
+	return r;
+}
+
+/* The largest ring, up to config.entries, that memory can be locked for. */
+static int init_largest(struct evr_ring *ring, struct evr_ring_config config)
+{
+	int r = init_patiently(ring, &config);
+
+	while (r == -ENOMEM && config.entries > MIN_ENTRIES) {
+		config.entries /= 2;
+		r = init_patiently(ring, &config);
+	}
+	return r;
+}
+
+static int make_ring(struct evr_poll *p, struct evr_ring_config config)
+{
+	struct epoll_event *changes;
+	int r;
+
+	r = init_largest(&p->ring, config);
+	if (r < 0)
+		return r;
+	changes = realloc(p->changes,
+			  evr_ring_entries(&p->ring) * sizeof(*changes));
+	if (!changes) {
+		evr_ring_exit(&p->ring);
+		return -ENOMEM;
+	}
+	p->changes = changes;
+	p->state = IDLE;
+	p->look = true;
+	return 0;
+}
+
+static bool add_always(struct evr_poll *p, int fd)
+{
+	int max = p->max_always ? p->max_always * 2 : 8;
+	int *always;
+	int i;
+
+	for (i = 0; i < p->nr_always; i++)
+		if (p->always[i] == fd)
+			return true;
+	if (p->nr_always == p->max_always) {
+		always = realloc(p->always, (size_t)max * sizeof(*always));
+		if (!always)
+			return false;
+		p->always = always;
+		p->max_always = max;
+	}
+	p->always[p->nr_always++] = fd;
+	return true;
+}
+
+static struct evr_fd *fd_state(struct evr_poll *p, int fd)
+{
+	int nr_fds = evr_host_nr_fds(&p->host);
+	struct evr_fd *fds;
+
+	if (evr_likely(fd < p->nr_fds))
+		return &p->fds[fd];
+	assert(fd < nr_fds);
+	fds = realloc(p->fds, (size_t)nr_fds * sizeof(*fds));
+	if (!fds)
+		return NULL;
+	memset(fds + p->nr_fds, 0, (size_t)(nr_fds - p->nr_fds) * sizeof(*fds));
+	p->fds = fds;
+	p->nr_fds = nr_fds;
+	return &p->fds[fd];
+}
+
+static unsigned char want_of(struct evr_anfd *anfd)
+{
+	return anfd->events & (EV_READ | EV_WRITE);
+}
+
+static void set_watched(struct evr_poll *p, struct evr_fd *state,
+			bool is_watched)
+{
+	p->nr_watched += (int)is_watched - (int)state->is_watched;
+	state->is_watched = is_watched;
+}
+
+/* What libev's backend has in the set, and the regular files it knows. */
+static bool adopt_fds(struct evr_poll *p)
+{
+	int fd, nr_fds = evr_host_nr_fds(&p->host);
+
+	for (fd = 0; fd < nr_fds; fd++) {
+		struct evr_fd *state = fd_state(p, fd);
+
+		if (!state)
+			return false;
+		state->emask = evr_host_anfd(&p->host, fd)->emask;
+		set_watched(p, state, want_of(evr_host_anfd(&p->host, fd)));
+		if (state->emask & EVR_EMASK_EPERM && !add_always(p, fd))
+			return false;
+	}
+	return true;
+}
+
+static bool resize_events(struct evr_poll *p, unsigned nr_events)
+{
+	struct epoll_event *events;
+
+	events = realloc(p->events, nr_events * sizeof(*events));
+	if (!events)
+		return false;
+	/* for valgrind, which does not know who writes there */
+	memset(events, 0, nr_events * sizeof(*events));
+	p->events = events;
+	p->nr_events = nr_events;
+	return true;
+}
+
+int evr_poll_new(struct evr_poll **ret_poll, const struct evr_host *host,
+		 const struct evr_poll_config *config)
+{
+	struct evr_ring_config ring_config = {
+		.have = config->have,
+		.entries = config->entries ? config->entries : DEFAULT_ENTRIES,
+		.user_region = config->user_region,
+	};
+	struct evr_poll *p = calloc(1, sizeof(*p));
+	int r;
+
+	if (!p)
+		return -ENOMEM;
+	p->host = *host;
+	p->in_ring = config->have & EVR_HAVE_EPOLL_WAIT;
+	r = make_ring(p, ring_config);
+	if (r < 0) {
+		p->lost = true;
+	} else if (!resize_events(p, FIRST_EVENTS) || !adopt_fds(p)) {
+		r = -ENOMEM;
+	}
+	if (r < 0) {
+		evr_poll_free(p);
+		return r;
+	}
+	*ret_poll = p;
+	return 0;
+}
+
+/* A change that the kernel has not seen: libev's backend makes it at once. */
+static void make_unsent(void *arg, uint64_t user_data)
+{
+	struct evr_poll *p = arg;
+	unsigned tag = (unsigned)(user_data >> 32) & ~(unsigned)TAG_RETRY;
+	int fd = (int)(uint32_t)user_data;
+	struct evr_anfd *anfd = evr_host_anfd(&p->host, fd);
+
+	if ((tag == TAG_ADD || tag == TAG_MOD) && want_of(anfd))
+		evr_host_modify(&p->host, fd, 0, want_of(anfd));
+}
+
+/*
+ * End the ring; what it was asked and did not do yet is done by libev.  (In a
+ * forked child the parent will do it.)
+ */
+static void drop_ring(struct evr_poll *p)
+{
+	if (evr_ring_is_mapped(&p->ring))
+		evr_ring_take_back(&p->ring, make_unsent, p);
+	evr_ring_exit(&p->ring);
+}
+
+/* Out of what it takes to go on: libev's backend will. */
+static void lose_ring(struct evr_poll *p)
+{
+	drop_ring(p);
+	p->lost = true;
+	p->stats.rings_lost++;
+}
+
+void evr_poll_free(struct evr_poll *p)
+{
+	if (!p)
+		return;
+	if (!p->lost)
+		drop_ring(p);
+	free(p->events);
+	free(p->changes);
+	free(p->fds);
+	free(p->always);
+	free(p);
+}
+
+/* A ring for this process and thread, in place of one that cannot be used. */
+static bool replace_ring(struct evr_poll *p)
+{
+	struct evr_ring_config config = p->ring.config;
+
+	if (p->lost)
+		return false;
+	drop_ring(p);
+	p->stats.ring_rebuilds++;
+	if (make_ring(p, config) < 0) {
+		p->lost = true;
+		p->stats.rings_lost++;
+		return false;
+	}
+	return true;
+}
+
+static bool ready_ring(struct evr_poll *p)
+{
+	if (evr_likely(!p->lost && evr_ring_is_ours(&p->ring)))
+		return true;
+	return replace_ring(p);
+}
+
+/*
+ * changes of the set
+ */
+
+static bool has_epoll_ctl(const struct evr_poll *p)
+{
+	return p->ring.config.have & EVR_HAVE_EPOLL_CTL;
+}
+
+static uint32_t epoll_mask(unsigned want)
+{
+	return (want & EV_READ ? (uint32_t)EPOLLIN : 0) |
+	       (want & EV_WRITE ? (uint32_t)EPOLLOUT : 0);
+}
+
+/* Have libev's idea of what the set has changed, and remember it. */
+static void set_emask(struct evr_poll *p, int fd, int emask)
+{
+	struct evr_fd *state = fd_state(p, fd);
+
+	evr_host_anfd(&p->host, fd)->emask = (unsigned char)emask;
+	if (state)
+		state->emask = (unsigned char)emask;
+}
+
+/* Have the set changed with the next enter.  False: no SQE to be had. */
+static bool queue_change(struct evr_poll *p, unsigned tag, int fd)
+{
+	static const int ops[] = { [TAG_ADD] = EPOLL_CTL_ADD,
+				   [TAG_MOD] = EPOLL_CTL_MOD,
+				   [TAG_DEL] = EPOLL_CTL_DEL };
+	struct evr_anfd *anfd = evr_host_anfd(&p->host, fd);
+	struct io_uring_sqe *sqe = evr_ring_get_sqe(&p->ring);
+	struct epoll_event *change;
+
+	if (evr_unlikely(!sqe))
+		return false;
+	change = &p->changes[evr_ring_sqe_index(&p->ring, sqe)];
+	change->events = epoll_mask(anfd->events);
+	change->data.u64 = (uint64_t)anfd->egen << 32 | (uint32_t)fd;
+	io_uring_prep_epoll_ctl(sqe, evr_host_home(&p->host), fd,
+				ops[tag & ~(unsigned)TAG_RETRY], change);
+	sqe->flags = IOSQE_CQE_SKIP_SUCCESS; /* trap a */
+	sqe->user_data = make_tag(tag, fd);
+	return true;
+}
+
+/*
+ * libev's backend makes the change, or finds out what is wrong with fd.  Not
+ * before changes that were queued earlier: one may be about this fd.
+ */
+static void change_by_libev(struct evr_poll *p, int fd, int oev, int nev)
+{
+	struct evr_anfd *anfd;
+
+	p->stats.handed_over++;
+	if (evr_ring_has_unsent(&p->ring))
+		(void)evr_ring_flush(&p->ring);
+	evr_host_modify(&p->host, fd, oev, nev);
+	anfd = evr_host_anfd(&p->host, fd);
+	set_emask(p, fd, anfd->emask);
+	if (anfd->reify)
+		p->nr_reported++; /* it was killed: EV_ERROR */
+	if (anfd->emask & EVR_EMASK_EPERM && !add_always(p, fd))
+		p->hopeless = true; /* not at once: it may be being reaped */
+}
+
+/* A watcher that goes on with other events means the same file; one that
+   starts again may not (trap b). */
+static unsigned guess_change(const struct evr_fd *state, unsigned char emask,
+			     int oev, int nev)
+{
+	if (!emask)
+		return TAG_ADD;
+	if (oev && oev != nev)
+		return TAG_MOD;
+	return state->is_reused ? TAG_ADD : TAG_MOD;
+}
+
+static bool can_queue(const struct evr_poll *p, const struct evr_anfd *anfd)
+{
+	return has_epoll_ctl(p) && !(anfd->emask & EVR_EMASK_EPERM);
+}
+
+/* Stop asking the set that was. */
+static void leave_home(struct evr_poll *p)
+{
+	struct io_uring_sqe *sqe;
+
+	p->look = true;
+	if (p->state != ARMED)
+		return;
+	sqe = evr_ring_get_sqe(&p->ring);
+	if (!sqe) {
+		(void)replace_ring(p);
+		return;
+	}
+	io_uring_prep_cancel64(sqe, make_tag(TAG_HOME, 0), 0);
+	sqe->user_data = make_tag(TAG_CANCEL, 0);
+	p->state = LEAVING;
+}
+
+/*
+ * Is the set a new one (trap g)?  If libev forgot the mask of an fd, yes.  If
+ * nothing was watched there was no mask to forget; then a MOD that succeeds
+ * will prove the old set, and an ADD would prove nothing.
+ */
+static void notice_new_set(struct evr_poll *p, bool has_forgotten, unsigned tag)
+{
+	if (has_forgotten || (!p->nr_watched && tag == TAG_ADD))
+		leave_home(p);
+	else if (!p->nr_watched)
+		p->is_doubtful = true;
+}
+
+static bool has_forgotten(const struct evr_fd *state,
+			  const struct evr_anfd *anfd)
+{
+	return !anfd->emask && state->emask;
+}
+
+static void start_fd(struct evr_poll *p, struct evr_fd *state, int fd, int oev,
+		     int nev)
+{
+	struct evr_anfd *anfd = evr_host_anfd(&p->host, fd);
+	unsigned tag = guess_change(state, anfd->emask, oev, nev);
+
+	notice_new_set(p, has_forgotten(state, anfd), tag);
+	set_watched(p, state, true);
+	if (!can_queue(p, anfd)) {
+		change_by_libev(p, fd, oev, nev);
+		return;
+	}
+	set_emask(p, fd, nev);
+	anfd->egen++;
+	if (!queue_change(p, tag, fd))
+		change_by_libev(p, fd, 0, nev);
+}
+
+/* The set keeps the fd (trap c). */
+static void stop_fd(struct evr_poll *p, struct evr_fd *state, int fd)
+{
+	if (has_forgotten(state, evr_host_anfd(&p->host, fd)))
+		leave_home(p);
+	set_watched(p, state, false);
+}
+
+bool evr_poll_modify(struct evr_poll *p, int fd, int oev, int nev)
+{
+	struct evr_fd *state;
+
+	if (!ready_ring(p))
+		return false;
+	state = fd_state(p, fd);
+	if (!state) {
+		p->hopeless = true;
+		return false;
+	}
+	if (nev)
+		start_fd(p, state, fd, oev, nev);
+	else
+		stop_fd(p, state, fd);
+	return true;
+}
+
+/* The wrong guess of trap b: the change to make instead, or 0. */
+static unsigned other_guess(struct evr_poll *p, struct evr_fd *state,
+			    unsigned tag, int res)
+{
+	if (tag == TAG_MOD && res == -ENOENT) {
+		if (p->is_doubtful)
+			leave_home(p);
+		state->is_reused = true;
+		return TAG_ADD | TAG_RETRY;
+	}
+	if (tag == TAG_ADD && res == -EEXIST) {
+		state->is_reused = false;
+		return TAG_MOD | TAG_RETRY;
+	}
+	return 0;
+}
+
+static void change_failed(struct evr_poll *p, unsigned tag, int fd, int res)
+{
+	struct evr_anfd *anfd = evr_host_anfd(&p->host, fd);
+	struct evr_fd *state = fd_state(p, fd);
+	unsigned other;
+
+	if (tag == TAG_DEL) {
+		p->hand_over = true; /* in the set by another number */
+		return;
+	}
+	if (!want_of(anfd))
+		return;
+	p->again = true;
+	other = other_guess(p, state, tag, res);
+	if (other && queue_change(p, other, fd))
+		return;
+	set_emask(p, fd, anfd->emask & EVR_EMASK_EPERM); /* believe nothing */
+	if (!anfd->reify) /* or it may be closed by now: trap e */
+		change_by_libev(p, fd, 0, want_of(anfd));
+}
+
+/*
+ * events
+ */
+
+/* An event that nobody wants: stop it.  libev's backend does the same. */
+static void restrict_fd(struct evr_poll *p, int fd, unsigned want)
+{
+	set_emask(p, fd, (int)want);
+	if (!has_epoll_ctl(p) || !queue_change(p, want ? TAG_MOD : TAG_DEL, fd))
+		p->hand_over = true;
+}
+
+static unsigned events_of(uint32_t epoll_events)
+{
+	return (epoll_events & (EPOLLOUT | EPOLLERR | EPOLLHUP) ? EV_WRITE
+								: 0) |
+	       (epoll_events & (EPOLLIN | EPOLLERR | EPOLLHUP) ? EV_READ : 0);
+}
+
+static void report(struct evr_poll *p, int fd, unsigned events)
+{
+	p->host.layout->feed_fd_event(p->host.loop, fd, (int)events);
+	p->nr_reported++;
+	p->stats.events++;
+}
+
+static void handle_event(struct evr_poll *p, const struct epoll_event *event)
+{
+	int fd = (int)(uint32_t)event->data.u64;
+	struct evr_anfd *anfd;
+	unsigned want;
+
+	if (evr_unlikely(fd < 0 || fd >= evr_host_nr_fds(&p->host))) {
+		p->hand_over = true; /* not put there by libev */
+		return;
+	}
+	anfd = evr_host_anfd(&p->host, fd);
+	if (evr_unlikely(anfd->egen != (uint32_t)(event->data.u64 >> 32))) {
+		p->hand_over = true; /* of a file that was closed here only */
+		return;
+	}
+	want = want_of(anfd);
+	if (evr_unlikely(!want || event->events & (EPOLLIN | EPOLLOUT) &
+					  ~epoll_mask(want)))
+		restrict_fd(p, fd, want);
+	if (evr_likely(!anfd->reify))
+		report(p, fd, events_of(event->events) & want);
+}
+
+static void handle_events(struct evr_poll *p, unsigned nr)
+{
+	unsigned i;
+
+	for (i = 0; i < nr; i++)
+		handle_event(p, &p->events[i]);
+	if (evr_unlikely(nr == p->nr_events && nr < MAX_EVENTS))
+		(void)resize_events(p, nr * 2);
+}
+
+/* Regular files: every turn (trap f). */
+static void report_always(struct evr_poll *p)
+{
+	int i;
+
+	for (i = p->nr_always; i--;) {
+		int fd = p->always[i];
+		struct evr_anfd *anfd = evr_host_anfd(&p->host, fd);
+
+		if (!(anfd->emask & EVR_EMASK_EPERM) || !want_of(anfd)) {
+			p->always[i] = p->always[--p->nr_always];
+			p->hand_over = true; /* libev has a list, too */
+		} else if (!anfd->reify)
+			report(p, fd, want_of(anfd));
+	}
+}
+
+/*
+ * the request that asks the set
+ */
+
+static void prep_epoll_wait(struct evr_poll *p, struct io_uring_sqe *sqe)
+{
+	io_uring_prep_rw(EVR_OP_EPOLL_WAIT, sqe, evr_host_home(&p->host),
+			 p->events, p->nr_events, 0);
+}
+
+static void prep_poll(struct evr_poll *p, struct io_uring_sqe *sqe)
+{
+	if (p->ring.config.have & EVR_HAVE_MULTISHOT_POLL)
+		io_uring_prep_poll_multishot(sqe, evr_host_home(&p->host),
+					     EPOLLIN);
+	else
+		io_uring_prep_poll_add(sqe, evr_host_home(&p->host), EPOLLIN);
+}
+
+/* Unless nothing is watched.  False: no SQE to be had. */
+static bool arm_home(struct evr_poll *p)
+{
+	struct io_uring_sqe *sqe;
+
+	if (p->state != IDLE || !p->nr_watched)
+		return true;
+	sqe = evr_ring_get_sqe(&p->ring);
+	if (evr_unlikely(!sqe))
+		return false;
+	if (evr_likely(p->in_ring))
+		prep_epoll_wait(p, sqe);
+	else
+		prep_poll(p, sqe);
+	sqe->user_data = make_tag(TAG_HOME, 0);
+	p->state = ARMED;
+	return true;
+}
+
+static void home_answered(struct evr_poll *p, int res, unsigned flags)
+{
+	bool left = p->state == LEAVING;
+
+	if (!(flags & IORING_CQE_F_MORE))
+		p->state = IDLE;
+	if (left) {
+		p->stats.stale_completions++; /* about the old set */
+		p->again = true;
+	} else if (!p->in_ring) {
+		p->look = true;
+	} else if (res >= 0) {
+		handle_events(p, (unsigned)res);
+	} else if (res == -EAGAIN) {
+		/* Others were faster too often.  How long that took is not
+		   known, so do not sleep any more. */
+		p->nr_reported++;
+		p->again = true;
+	} else {
+		p->hand_over = true;
+		p->in_ring = false; /* this kernel says no: poll the fd */
+	}
+}
+
+/*
+ * one turn
+ */
+
+static void complete(void *arg, uint64_t user_data, int res, unsigned flags)
+{
+	struct evr_poll *p = arg;
+	unsigned tag = (unsigned)(user_data >> 32);
+
+	if (evr_likely(tag == TAG_HOME))
+		home_answered(p, res, flags);
+	else if (tag == TAG_CANCEL)
+		p->again |= p->state == LEAVING; /* its target is yet to come */
+	else if (res < 0)
+		change_failed(p, tag, (int)(uint32_t)user_data, res);
+}
+
+/* Nanoseconds, rounded up: a timer must have expired after the wait. */
+static int64_t to_ns(double seconds)
+{
+	return seconds < 1e9 ? (int64_t)(seconds * 1e9) + 1
+			     : (int64_t)1000000000 * 1000000000;
+}
+
+static int enter_ring(struct evr_poll *p, double timeout)
+{
+	if (timeout <= 0. && !evr_ring_has_unsent(&p->ring) &&
+	    !evr_ring_has_news(&p->ring))
+		return 0;
+	p->called = true;
+	return timeout > 0. ? evr_ring_wait(&p->ring, to_ns(timeout))
+			    : evr_ring_submit(&p->ring);
+}
+
+/* Submit, sleep for up to timeout, take what came. */
+static int ask_ring(struct evr_poll *p, double timeout)
+{
+	int r;
+
+	if (!arm_home(p))
+		return -EAGAIN;
+	evr_host_release(&p->host);
+	r = enter_ring(p, timeout);
+	evr_host_acquire(&p->host);
+	do {
+		evr_ring_reap(&p->ring, complete, p);
+	} while (evr_unlikely(evr_ring_has_overflown(&p->ring) &&
+			      evr_ring_submit(&p->ring) >= 0));
+	return r;
+}
+
+/* The polled form: what the poll request hinted at, exactly. */
+static bool look_at_home(struct evr_poll *p)
+{
+	int nr = epoll_wait(evr_host_home(&p->host), p->events,
+			    (int)p->nr_events, 0);
+
+	p->called = true;
+	p->look = nr > 0; /* where there is something, there may be more */
+	if (nr > 0)
+		handle_events(p, (unsigned)nr);
+	return nr > 0;
+}
+
+/*
+ * Polled, while there is reason to look: send what must be sent, look; if that
+ * was in vain, take the hints that are stale by now, or they would end the wait
+ * at once.  Returns true when this turn is over.
+ */
+static bool look_before_waiting(struct evr_poll *p, int *r)
+{
+	*r = 0;
+	if (evr_ring_has_unsent(&p->ring) || p->state == IDLE)
+		*r = ask_ring(p, 0.);
+	if (*r < 0 || p->again || look_at_home(p))
+		return true;
+	*r = ask_ring(p, 0.);
+	return *r < 0 || p->again || (p->look && look_at_home(p));
+}
+
+static int turn_polled(struct evr_poll *p, double timeout)
+{
+	int r;
+
+	if (p->look && look_before_waiting(p, &r))
+		return r;
+	r = ask_ring(p, timeout);
+	if (p->look)
+		look_at_home(p);
+	return r;
+}
+
+/* Errors of an enter that may be gone in the next turn. */
+static bool will_pass(int error)
+{
+	return error == -EAGAIN || error == -EBUSY || error == -ENOMEM;
+}
+
+static int ask(struct evr_poll *p, double timeout)
+{
+	int r;
+
+	do {
+		p->again = false;
+		if (p->nr_reported || p->nr_always)
+			timeout = 0.;
+		r = p->in_ring ? ask_ring(p, timeout) : turn_polled(p, timeout);
+	} while (evr_unlikely(p->again) && r >= 0);
+	return r;
+}
+
+/*
+ * The kernel refused for good.  A ring that worked may be replaced by one that
+ * does; one that never did would not be the last.
+ */
+static bool survive(struct evr_poll *p)
+{
+	if (p->ring.has_worked)
+		return replace_ring(p);
+	lose_ring(p);
+	return false;
+}
+
+/* What is left to do after the kernel was asked.  False: the ring is lost. */
+static bool settle(struct evr_poll *p, int r)
+{
+	if (p->hopeless) {
+		lose_ring(p);
+		return false;
+	}
+	if (r >= 0 || r == -ETIME || r == -EINTR)
+		return true;
+	p->hand_over = true;
+	return will_pass(r) || survive(p);
+}
+
+/*
+ * libev's backend looks.  When the ring was refused for the moment it also
+ * sleeps a little in its place: not long, some changes may still be unsent.
+ */
+static void let_libev_look(struct evr_poll *p, int r, double timeout)
+{
+	if (!will_pass(r) || p->nr_reported || p->nr_always)
+		timeout = 0.;
+	else if (timeout > PATIENCE)
+		timeout = PATIENCE;
+	p->stats.handed_over++;
+	evr_host_poll(&p->host, timeout);
+}
+
+bool evr_poll_turn(struct evr_poll *p, double timeout)
+{
+	int r;
+
+	p->stats.turns++;
+	if (!ready_ring(p))
+		return false;
+	p->nr_reported = 0;
+	p->hand_over = false;
+	p->called = false;
+	r = ask(p, timeout);
+	if (evr_unlikely(p->hopeless || r < 0) && !settle(p, r))
+		return false;
+	p->stats.waits_avoided += !p->called;
+	report_always(p);
+	if (evr_unlikely(p->hand_over))
+		let_libev_look(p, r, timeout);
+	p->is_doubtful = false;
+	return true;
+}
+
+enum evring_tier evr_poll_tier(const struct evr_poll *p)
+{
+	if (p->lost)
+		return EVRING_TIER_NONE;
+	return p->ring.region ? EVRING_TIER_REGION : EVRING_TIER_COPIED;
+}
+
+void evr_poll_stats(const struct evr_poll *p, struct evring_stats *stats)
+{
+	*stats = p->stats;
+	stats->enters = p->ring.counters.enters;
+	stats->waits_by_offset = p->ring.counters.waits_by_offset;
+	stats->waits_copied = p->ring.counters.waits_copied;
+	stats->requests = p->ring.counters.requests;
+	stats->completions = p->ring.counters.completions;
+	stats->overflows = p->ring.counters.overflows;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * poll.h - which fds are ready: one turn of a loop on its ring.
+ */
+#ifndef EVR_POLL_H
+#define EVR_POLL_H
+
+#include "layout.h"
+
+/* How to make the ring; see struct evr_ring_config. */
+struct evr_poll_config {
+	unsigned have;
+	unsigned entries;
+	bool user_region;
+};
+
+struct evr_poll;
+
+/*
+ * Make the readiness of one loop.  host is copied.  Fds that are watched
+ * already are taken over.  Returns 0 or -errno; entries are halved as far as 8
+ * where RLIMIT_MEMLOCK wants it.
+ */
+int evr_poll_new(struct evr_poll **ret_poll, const struct evr_host *host,
+		 const struct evr_poll_config *config);
+
+/* Takes NULL.  libev's epoll set is as its own backend would have left it. */
+void evr_poll_free(struct evr_poll *poll);
+
+/* libev wants other events of fd.  False: no ring, ask libev's backend. */
+bool evr_poll_modify(struct evr_poll *poll, int fd, int oev, int nev);
+
+/*
+ * One turn: wait up to timeout seconds, tell libev what is ready.  False: there
+ * is no ring any more, nothing was done, and libev's backend must go on alone.
+ */
+bool evr_poll_turn(struct evr_poll *poll, double timeout);
+
+enum evring_tier evr_poll_tier(const struct evr_poll *poll);
+void evr_poll_stats(const struct evr_poll *poll, struct evring_stats *stats);
+
+#endif

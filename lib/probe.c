@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * probe.c - what this kernel lets a ring do: the table of features, and the
+ * trial that finds out which of them work.
+ *
+ * Version numbers say little: distributions port back, and sandboxes refuse
+ * single flags.  So a small ring is made with everything and waited on once;
+ * when a step is refused, the newest feature of that step is left out and the
+ * trial repeated, until a ring has waited or nothing is left to leave out.
+ *
+ * Only "not there" makes a feature go: EINVAL, EPERM, EACCES, ENOSYS,
+ * EOPNOTSUPP, and EFAULT, EBADFD and EBADF from a step that should not know
+ * them (a seccomp filter that swallowed an earlier one).  ENOMEM, EMFILE and
+ * ENFILE end the trial: they will pass, and a loop should not stay poorer for
+ * it.
+ *
+ * The answer of a trial that succeeded holds for the process and is kept.
+ */
+#include "config.h"
+
+#include "probe.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ring.h"
+
+/* clang-format off */
+const struct evr_feature evr_features[] = {
+	{ "epoll-ctl",       EVR_HAVE_EPOLL_CTL,       EVR_HAVE_CQE_SKIP,
+	  "5.6",  "watch and forget fds without a system call" },
+	{ "r-disabled",      EVR_HAVE_R_DISABLED,      0,
+	  "5.10", "a ring made in one thread and run in another" },
+	{ "multishot-poll",  EVR_HAVE_MULTISHOT_POLL,  0,
+	  "5.13", "one request, many events" },
+	{ "cqe-skip",        EVR_HAVE_CQE_SKIP,        0,
+	  "5.17", "requests that answer only when they fail" },
+	{ "registered-ring", EVR_HAVE_REGISTERED_RING, 0,
+	  "5.18", "enter without looking up the ring's fd" },
+	{ "submit-all",      EVR_HAVE_SUBMIT_ALL,      0,
+	  "5.18", "a bad request does not stop those behind it" },
+	{ "coop-taskrun",    EVR_HAVE_COOP_TASKRUN,    0,
+	  "5.19", "no interrupts for completions" },
+	{ "single-issuer",   EVR_HAVE_SINGLE_ISSUER,   0,
+	  "6.0",  "one thread per ring, less locking" },
+	{ "defer-taskrun",   EVR_HAVE_DEFER_TASKRUN,   EVR_HAVE_SINGLE_ISSUER,
+	  "6.1",  "completions are made when the loop asks, not before" },
+	{ "region",          EVR_HAVE_REGION,          EVR_HAVE_R_DISABLED,
+	  "6.13", "wait arguments by region offset, not copied" },
+	{ "kernel-memory",   EVR_HAVE_KERNEL_MEMORY,   EVR_HAVE_REGION,
+	  "6.14", "a region that the kernel allocates; else it is ours" },
+	/* It hands out events that are true when they are taken from the
+	   kernel.  Only with defer-taskrun is that our moment to choose. */
+	{ "epoll-wait",      EVR_HAVE_EPOLL_WAIT,      EVR_HAVE_DEFER_TASKRUN,
+	  "6.15", "the epoll set waited for inside the ring" },
+	{ "no-iowait",       EVR_HAVE_NO_IOWAIT,       0,
+	  "6.15", "an idle loop does not count as waiting for a disk" },
+	{ NULL, 0, 0, NULL, NULL }
+};
+
+/* What may be to blame when a step is refused, newest first. */
+static const unsigned suspects[EVR_STEP_DONE][5] = {
+	[EVR_STEP_SETUP] = { EVR_HAVE_DEFER_TASKRUN, EVR_HAVE_SINGLE_ISSUER,
+			     EVR_HAVE_COOP_TASKRUN, EVR_HAVE_SUBMIT_ALL,
+			     EVR_HAVE_R_DISABLED },
+	[EVR_STEP_REGION] = { EVR_HAVE_KERNEL_MEMORY, EVR_HAVE_REGION },
+	[EVR_STEP_ENABLE] = { EVR_HAVE_R_DISABLED },
+	[EVR_STEP_REGISTER_RING] = { EVR_HAVE_REGISTERED_RING },
+	[EVR_STEP_ENTER] = { EVR_HAVE_NO_IOWAIT, EVR_HAVE_REGION,
+			     EVR_HAVE_REGISTERED_RING },
+};
+/* clang-format on */
+
+static const struct evr_feature *find_feature(const char *name, size_t size)
+{
+	const struct evr_feature *f;
+
+	for (f = evr_features; f->name; f++)
+		if (strlen(f->name) == size && !memcmp(f->name, name, size))
+			return f;
+	return NULL;
+}
+
+int evr_probe_parse(const char *names, unsigned *ret_bits)
+{
+	const struct evr_feature *f;
+	unsigned bits = 0;
+	size_t size;
+	int r = 0;
+
+	for (; names && *names; names += size + (names[size] == ',')) {
+		size = strcspn(names, ",");
+		f = find_feature(names, size);
+		if (f)
+			bits |= f->bit;
+		else if (size)
+			r = -EINVAL;
+	}
+	*ret_bits = bits;
+	return r;
+}
+
+/* Less what cannot do without what is not there. */
+static unsigned drop_dependents(unsigned have)
+{
+	const struct evr_feature *f;
+	unsigned before;
+
+	do {
+		before = have;
+		for (f = evr_features; f->name; f++)
+			if ((have & f->needs) != f->needs)
+				have &= ~f->bit;
+	} while (have != before);
+	return have;
+}
+
+static bool means_not_there(int error)
+{
+	switch (error) {
+	case -EINVAL:
+	case -EPERM:
+	case -EACCES:
+	case -ENOSYS:
+	case -EOPNOTSUPP:
+	case -EFAULT:
+	case -EBADFD:
+	case -EBADF:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The newest of have that can be to blame for a refusal at step, or 0. */
+static unsigned suspect(enum evr_ring_step step, unsigned have)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(suspects[0]) / sizeof(suspects[0][0]); i++)
+		if (suspects[step][i] & have)
+			return suspects[step][i];
+	return 0;
+}
+
+/* The richest part of have with which a ring can be waited on. */
+static int try_rings(unsigned have, unsigned *ret_have)
+{
+	struct evr_ring_config config = { .entries = 4 };
+	enum evr_ring_step step;
+	unsigned blamed;
+	int r;
+
+	for (;;) {
+		config.have = drop_dependents(have);
+		r = evr_ring_trial(&config, &step, ret_have);
+		if (!r)
+			return 0;
+		blamed = suspect(step, config.have);
+		if (!means_not_there(r) || !blamed)
+			return r;
+		have = config.have & ~blamed;
+	}
+}
+
+/* A kernel that says EINVAL to the plainest ring has none for us. */
+static int documented(int error)
+{
+	switch (error) {
+	case -EPERM:
+	case -EACCES:
+	case -ENOMEM:
+	case -EMFILE:
+	case -ENFILE:
+		return error;
+	default:
+		return -ENOSYS;
+	}
+}
+
+/* What the kernel has and the environment leaves; asked once. */
+static int ask_kernel(unsigned *ret_have)
+{
+	static _Atomic unsigned known; /* 0: not asked yet */
+	unsigned have = atomic_load(&known);
+	unsigned masked;
+	int r;
+
+	if (!have) {
+		(void)evr_probe_parse(secure_getenv("EVRING_DISABLE"), &masked);
+		r = try_rings(EVR_HAVE_ALL & ~masked, &have);
+		if (r < 0)
+			return documented(r);
+		atomic_store(&known, have | (1u << 31));
+	}
+	*ret_have = have & EVR_HAVE_ALL;
+	return 0;
+}
+
+int evr_probe(const char *disable, unsigned *ret_have)
+{
+	unsigned have, masked;
+	int r;
+
+	r = evr_probe_parse(disable, &masked);
+	if (r < 0)
+		return r;
+	r = ask_kernel(&have);
+	if (r < 0)
+		return r;
+	*ret_have = drop_dependents(have & ~masked);
+	return 0;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * probe.h - what this kernel lets a ring do.
+ */
+#ifndef EVR_PROBE_H
+#define EVR_PROBE_H
+
+#include "evr.h"
+
+struct evr_feature {
+	const char *name;   /* as in EVRING_DISABLE */
+	unsigned bit;	    /* one of enum evr_have */
+	unsigned needs;	    /* others without which it cannot be used */
+	const char *kernel; /* the Linux that brought it */
+	const char *what;   /* it is for */
+};
+
+/* All of them, in the order in which they came; ends with a NULL name. */
+extern const struct evr_feature evr_features[];
+
+/*
+ * What to use: all that this kernel has, less what EVRING_DISABLE and disable
+ * (may be NULL) name, less what cannot do without those.
+ *
+ * Returns 0; -EINVAL if disable has an unknown name; or why there is no
+ * io_uring here: -ENOSYS, -EPERM, -EACCES, -ENOMEM, -EMFILE, -ENFILE.
+ */
+int evr_probe(const char *disable, unsigned *ret_have);
+
+/*
+ * The bits of a comma separated list of names.  Returns 0, or -EINVAL when a
+ * name is unknown; *ret_bits has the known ones in either case.
+ */
+int evr_probe_parse(const char *names, unsigned *ret_bits);
+
+#endif

@@ -1,0 +1,669 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ring.c - one io_uring with its wait region; the only file that enters the
+ * kernel.
+ *
+ * What is waited for stands in a page that the kernel and we share, the wait
+ * region: enter passes an offset in it and nothing is copied.  Where the kernel
+ * has no regions (before 6.13) the same ring is waited on with a copied
+ * argument, and nobody outside this file sees a difference.
+ *
+ * What to know about rings:
+ *
+ * a) A region for waits can only be registered while the ring is disabled.
+ *    Enabling binds a ring with one issuer to the enabling thread, so it is
+ *    done as late as the first enter: a loop may be made in one thread and run
+ *    in another, or made before daemon().
+ * b) With something to submit, enter returns how much it took, and what the
+ *    wait returned is lost.  Taking less than offered skips the wait.  Hence
+ *    the loop in enter_all().
+ * c) io_uring_submit_and_wait_reg() is not used: before liburing 2.15 it
+ *    dereferences the offset when a wait times out, and it has no way to pass
+ *    NO_IOWAIT.  (liburing issue 1567.)
+ * d) The region is shared memory: a child that wrote to it would change its
+ *    parent's timeouts.  So all mappings are left out of a fork, and a child
+ *    must not even unmap them: by then something else may lie there.
+ * e) A ring fd registered with a thread means another ring, or nothing, in
+ *    every other thread.  We keep the number ourselves: liburing would
+ *    unregister it in whatever thread closes the ring.
+ * f) The registered number works on when the program closes all fds behind our
+ *    back; the fd number may by then be another file, which must not be closed.
+ *
+ * States of a ring, and the function that moves it:
+ *
+ *   nothing  -> disabled  [evr_ring_init]
+ *   disabled -> enabled   [enable]         first submit or wait
+ *   any      -> nothing   [evr_ring_exit]
+ *
+ * Invariants:
+ *
+ * (1) io_uring_enter is called by enter() only; the SQ tail is published
+ *     before, and to_submit is exactly what is between head and tail.
+ * (2) A ring is entered only when evr_ring_is_ours(): the callers see to it.
+ * (3) The slots of the region are written by us only, between waits.
+ */
+#include "config.h"
+
+#include "ring.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "self.h"
+
+/*
+ * A slot of the region, a cache line, per kind of wait, so that a turn writes
+ * only what differs from the last turn of its kind.  The blocking wait has
+ * offset 0: valgrind takes the argument for a pointer, and complains about any
+ * other offset.
+ */
+enum { SLOT_BLOCKING };
+
+static_assert(sizeof(struct io_uring_reg_wait) == 64,
+	      "a slot of the wait region is 64 bytes");
+
+static size_t region_size(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/*
+ * setup
+ */
+
+static unsigned setup_flags(unsigned have)
+{
+	unsigned flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
+
+	if (have & EVR_HAVE_R_DISABLED)
+		flags |= IORING_SETUP_R_DISABLED;
+	if (have & EVR_HAVE_SUBMIT_ALL)
+		flags |= IORING_SETUP_SUBMIT_ALL;
+	if (have & EVR_HAVE_SINGLE_ISSUER)
+		flags |= IORING_SETUP_SINGLE_ISSUER;
+	if (have & EVR_HAVE_DEFER_TASKRUN)
+		flags |= IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
+	else if (have & EVR_HAVE_COOP_TASKRUN)
+		flags |= IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
+	return flags;
+}
+
+static int setup(struct evr_ring *ring)
+{
+	struct io_uring_params params = {
+		.flags = setup_flags(ring->config.have),
+		.cq_entries = ring->config.entries * 4,
+	};
+	int r;
+
+	r = io_uring_queue_init_params(ring->config.entries, &ring->uring,
+				       &params);
+	if (r < 0)
+		return r;
+	if (!(params.features & IORING_FEAT_EXT_ARG) ||
+	    !(params.features & IORING_FEAT_NODROP)) {
+		io_uring_queue_exit(&ring->uring);
+		return -ENOSYS; /* before 5.11 a wait has no timeout */
+	}
+	r = io_uring_ring_dontfork(&ring->uring);
+	if (r < 0)
+		io_uring_queue_exit(&ring->uring);
+	return r;
+}
+
+static void *map_anonymous(void)
+{
+	return mmap(NULL, region_size(), PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+static void *map_kernel_region(struct evr_ring *ring, uint64_t offset)
+{
+	return mmap(NULL, region_size(), PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_POPULATE, ring->uring.ring_fd,
+		    (off_t)offset);
+}
+
+static int register_region(struct evr_ring *ring,
+			   struct io_uring_region_desc *desc)
+{
+	struct io_uring_mem_region_reg reg = {
+		.region_uptr = (uint64_t)(uintptr_t)desc,
+		.flags = IORING_MEM_REGION_REG_WAIT_ARG,
+	};
+
+	return io_uring_register_region(&ring->uring, &reg);
+}
+
+/* Memory that the kernel allocates: register, then map what it gave. */
+static int make_kernel_region(struct evr_ring *ring, void **ret_mem)
+{
+	struct io_uring_region_desc desc = { .size = region_size() };
+	void *mem;
+	int r;
+
+	r = register_region(ring, &desc);
+	if (r < 0)
+		return r;
+	mem = map_kernel_region(ring, desc.mmap_offset);
+	if (mem == MAP_FAILED)
+		return -errno;
+	*ret_mem = mem;
+	return 0;
+}
+
+/* Memory of ours: map, then register it. */
+static int make_user_region(struct evr_ring *ring, void **ret_mem)
+{
+	struct io_uring_region_desc desc = {
+		.size = region_size(),
+		.flags = IORING_MEM_REGION_TYPE_USER,
+	};
+	void *mem = map_anonymous();
+	int r;
+
+	if (mem == MAP_FAILED)
+		return -errno;
+	desc.user_addr = (uint64_t)(uintptr_t)mem;
+	r = register_region(ring, &desc);
+	if (r < 0) {
+		munmap(mem, region_size());
+		return r;
+	}
+	*ret_mem = mem;
+	return 0;
+}
+
+static bool is_kernel_memory(const struct evr_ring_config *config)
+{
+	return config->have & EVR_HAVE_KERNEL_MEMORY && !config->user_region;
+}
+
+static int make_region(struct evr_ring *ring)
+{
+	void *mem = NULL;
+	int r;
+
+	r = is_kernel_memory(&ring->config) ? make_kernel_region(ring, &mem)
+					    : make_user_region(ring, &mem);
+	if (r < 0)
+		return r;
+	if (madvise(mem, region_size(), MADV_DONTFORK) < 0) {
+		r = -errno;
+		munmap(mem, region_size());
+		return r;
+	}
+	ring->region = mem;
+	ring->region[SLOT_BLOCKING].flags = IORING_REG_WAIT_TS;
+	return 0;
+}
+
+/* What the flags of every enter are, once it is known what there is. */
+static void set_flags(struct evr_ring *ring)
+{
+	ring->enter_fd = ring->uring.ring_fd;
+	ring->wait_flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
+	if (ring->region)
+		ring->wait_flags |= IORING_ENTER_EXT_ARG_REG;
+	if (ring->config.have & EVR_HAVE_NO_IOWAIT)
+		ring->wait_flags |= IORING_ENTER_NO_IOWAIT;
+	ring->arg.ts = (uint64_t)(uintptr_t)&ring->ts;
+}
+
+/* evr_ring_init(), telling which step failed. */
+static int init_by_steps(struct evr_ring *ring,
+			 const struct evr_ring_config *config,
+			 enum evr_ring_step *ret_step)
+{
+	struct evr_ring_counters counters = ring->counters;
+	int r;
+
+	memset(ring, 0, sizeof(*ring));
+	ring->counters = counters;
+	ring->config = *config;
+	*ret_step = EVR_STEP_SETUP;
+	r = evr_self_init();
+	if (r < 0)
+		return r;
+	r = setup(ring);
+	if (r < 0)
+		return r;
+	ring->process = evr_process_id();
+	ring->thread = evr_thread_id();
+	if (config->have & EVR_HAVE_REGION) {
+		*ret_step = EVR_STEP_REGION;
+		r = make_region(ring);
+	}
+	if (r < 0) {
+		io_uring_queue_exit(&ring->uring);
+		return r;
+	}
+	set_flags(ring);
+	*ret_step = EVR_STEP_DONE;
+	return 0;
+}
+
+int evr_ring_init(struct evr_ring *ring, const struct evr_ring_config *config)
+{
+	enum evr_ring_step step;
+
+	return init_by_steps(ring, config, &step);
+}
+
+/*
+ * the ring fd in the thread's own table
+ *
+ * It saves the kernel a lookup in every enter.  The table also keeps the ring
+ * alive, and only its thread can change it (trap e).  So when a ring ends in
+ * another thread, its place is left for the owner as an orphan, to be freed
+ * when that thread makes its next ring; the end of the thread frees all.
+ */
+
+struct orphan {
+	struct orphan *next;
+	uint64_t process, thread;
+	int place;
+};
+
+static struct orphan *_Atomic orphans;
+
+/* By its own number where the kernel can: the fd may be gone (trap f). */
+static void free_place(const struct evr_ring *ring, int place)
+{
+	struct io_uring_rsrc_update update = { .offset = (uint32_t)place };
+	unsigned fd = (unsigned)ring->uring.ring_fd;
+	unsigned opcode = IORING_UNREGISTER_RING_FDS;
+
+	if (ring->uring.features & IORING_FEAT_REG_REG_RING) {
+		fd = (unsigned)place;
+		opcode |= IORING_REGISTER_USE_REGISTERED_RING;
+	}
+	(void)io_uring_register(fd, opcode, &update, 1);
+}
+
+static void push_orphan(struct orphan *orphan)
+{
+	orphan->next = atomic_load(&orphans);
+	while (!atomic_compare_exchange_weak(&orphans, &orphan->next, orphan))
+		;
+}
+
+/* Out of memory costs one of 16 places until the thread ends. */
+static void leave_place(const struct evr_ring *ring)
+{
+	struct orphan *orphan = malloc(sizeof(*orphan));
+
+	if (!orphan)
+		return;
+	orphan->process = ring->process;
+	orphan->thread = ring->thread;
+	orphan->place = ring->enter_fd;
+	push_orphan(orphan);
+}
+
+/* Free the places of this thread that others left. */
+static void adopt_orphans(const struct evr_ring *ring)
+{
+	struct orphan *orphan = atomic_exchange(&orphans, NULL);
+	struct orphan *next;
+
+	for (; orphan; orphan = next) {
+		next = orphan->next;
+		if (orphan->process != evr_process_id()) {
+			free(orphan); /* the parent's: our table began empty */
+		} else if (orphan->thread == evr_thread_id()) {
+			free_place(ring, orphan->place);
+			free(orphan);
+		} else {
+			push_orphan(orphan);
+		}
+	}
+}
+
+/* -EBUSY: the 16 places of this thread are taken, the fd itself will do. */
+static int register_ring_fd(struct evr_ring *ring)
+{
+	struct io_uring_rsrc_update update = {
+		.offset = UINT32_MAX,
+		.data = (uint64_t)ring->uring.ring_fd,
+	};
+	int r;
+
+	if (evr_unlikely(atomic_load(&orphans) != NULL))
+		adopt_orphans(ring);
+	r = io_uring_register((unsigned)ring->uring.ring_fd,
+			      IORING_REGISTER_RING_FDS, &update, 1);
+	if (r < 0)
+		return r == -EBUSY ? 0 : r;
+	ring->enter_fd = (int)update.offset;
+	ring->enter_flags |= IORING_ENTER_REGISTERED_RING;
+	return 0;
+}
+
+static void unregister_ring_fd(struct evr_ring *ring)
+{
+	if (!(ring->enter_flags & IORING_ENTER_REGISTERED_RING))
+		return;
+	if (ring->thread == evr_thread_id())
+		free_place(ring, ring->enter_fd);
+	else
+		leave_place(ring);
+}
+
+/* From here on the ring belongs to this thread. */
+static int enable(struct evr_ring *ring, enum evr_ring_step *ret_step)
+{
+	int r = 0;
+
+	*ret_step = EVR_STEP_ENABLE;
+	if (ring->config.have & EVR_HAVE_R_DISABLED)
+		r = io_uring_enable_rings(&ring->uring);
+	if (r < 0)
+		return r;
+	ring->enabled = true;
+	ring->thread = evr_thread_id();
+	*ret_step = EVR_STEP_REGISTER_RING;
+	if (ring->config.have & EVR_HAVE_REGISTERED_RING)
+		r = register_ring_fd(ring);
+	return r;
+}
+
+bool evr_ring_is_mapped(const struct evr_ring *ring)
+{
+	return ring->process == evr_process_id();
+}
+
+/* A ring with one issuer is bound when it is enabled, or else when made. */
+static bool is_unbound(const struct evr_ring *ring)
+{
+	return !ring->enabled &&
+	       (ring->config.have & EVR_HAVE_R_DISABLED ||
+		!(ring->config.have & EVR_HAVE_SINGLE_ISSUER));
+}
+
+bool evr_ring_is_ours(const struct evr_ring *ring)
+{
+	return evr_ring_is_mapped(ring) &&
+	       (ring->thread == evr_thread_id() || is_unbound(ring));
+}
+
+/*
+ * submit and wait
+ */
+
+/* Make what was filled visible to the kernel; how much there is to take. */
+static unsigned publish(struct evr_ring *ring)
+{
+	struct io_uring_sq *sq = &ring->uring.sq;
+
+	sq->sqe_head = sq->sqe_tail;
+	io_uring_smp_store_release(sq->ktail, sq->sqe_tail);
+	return sq->sqe_tail - io_uring_smp_load_acquire(sq->khead);
+}
+
+/* The one way into the kernel (invariant 1). */
+static int enter(struct evr_ring *ring, unsigned to_submit,
+		 unsigned min_complete, unsigned flags, void *arg, size_t size)
+{
+	ring->counters.enters++;
+	return io_uring_enter2((unsigned)ring->enter_fd, to_submit,
+			       min_complete, ring->enter_flags | flags, arg,
+			       size);
+}
+
+/* Until all is submitted: a short submit has not waited (trap b). */
+static int enter_all(struct evr_ring *ring, unsigned min_complete,
+		     unsigned flags, void *arg, size_t size)
+{
+	enum evr_ring_step step;
+	unsigned todo;
+	int r;
+
+	if (evr_unlikely(!ring->enabled)) {
+		r = enable(ring, &step);
+		if (r < 0)
+			return r;
+	}
+	do {
+		todo = publish(ring);
+		r = enter(ring, todo, min_complete, flags, arg, size);
+		ring->has_worked |= r >= 0 || r == -ETIME;
+		if (r < 0)
+			return r;
+		if (todo && !r)
+			return -EAGAIN;
+		ring->counters.requests += (unsigned)r;
+	} while (evr_unlikely((unsigned)r < todo));
+	return 0;
+}
+
+static int wait_by_offset(struct evr_ring *ring, int64_t sec, int64_t nsec)
+{
+	struct io_uring_reg_wait *slot = &ring->region[SLOT_BLOCKING];
+
+	if (slot->ts.tv_sec != sec)
+		slot->ts.tv_sec = sec;
+	if (slot->ts.tv_nsec != nsec)
+		slot->ts.tv_nsec = nsec;
+	ring->counters.waits_by_offset++;
+	return enter_all(ring, 1, ring->wait_flags,
+			 (void *)(uintptr_t)(SLOT_BLOCKING * sizeof(*slot)),
+			 sizeof(*slot));
+}
+
+static int wait_copied(struct evr_ring *ring, int64_t sec, int64_t nsec)
+{
+	ring->ts.tv_sec = sec;
+	ring->ts.tv_nsec = nsec;
+	ring->counters.waits_copied++;
+	return enter_all(ring, 1, ring->wait_flags, &ring->arg,
+			 sizeof(ring->arg));
+}
+
+int evr_ring_wait(struct evr_ring *ring, int64_t timeout_ns)
+{
+	int64_t sec = timeout_ns / 1000000000;
+	int64_t nsec = timeout_ns % 1000000000;
+
+	assert(timeout_ns >= 0);
+	return ring->region ? wait_by_offset(ring, sec, nsec)
+			    : wait_copied(ring, sec, nsec);
+}
+
+int evr_ring_flush(struct evr_ring *ring)
+{
+	return enter_all(ring, 0, 0, NULL, 0);
+}
+
+int evr_ring_submit(struct evr_ring *ring)
+{
+	return enter_all(ring, 0, IORING_ENTER_GETEVENTS, NULL, 0);
+}
+
+bool evr_ring_has_unsent(const struct evr_ring *ring)
+{
+	return ring->uring.sq.sqe_tail !=
+	       io_uring_smp_load_acquire(ring->uring.sq.khead);
+}
+
+bool evr_ring_has_news(const struct evr_ring *ring)
+{
+	return io_uring_cq_ready(&ring->uring) ||
+	       IO_URING_READ_ONCE(*ring->uring.sq.kflags) &
+		       (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
+}
+
+bool evr_ring_has_overflown(const struct evr_ring *ring)
+{
+	return IO_URING_READ_ONCE(*ring->uring.sq.kflags) &
+	       IORING_SQ_CQ_OVERFLOW;
+}
+
+struct io_uring_sqe *evr_ring_get_sqe(struct evr_ring *ring)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);
+
+	if (evr_unlikely(!sqe)) {
+		if (evr_ring_flush(ring) < 0)
+			return NULL;
+		sqe = io_uring_get_sqe(&ring->uring);
+	}
+	if (sqe)
+		memset(sqe, 0, sizeof(*sqe));
+	return sqe;
+}
+
+unsigned evr_ring_sqe_index(const struct evr_ring *ring,
+			    const struct io_uring_sqe *sqe)
+{
+	return (unsigned)(sqe - ring->uring.sq.sqes);
+}
+
+unsigned evr_ring_entries(const struct evr_ring *ring)
+{
+	return ring->uring.sq.ring_entries;
+}
+
+void evr_ring_take_back(struct evr_ring *ring,
+			void (*each)(void *arg, uint64_t user_data), void *arg)
+{
+	struct io_uring_sq *sq = &ring->uring.sq;
+	unsigned head = io_uring_smp_load_acquire(sq->khead);
+	unsigned i;
+
+	for (i = head; i != sq->sqe_tail; i++)
+		each(arg, sq->sqes[i & sq->ring_mask].user_data);
+	sq->sqe_head = sq->sqe_tail = head;
+	io_uring_smp_store_release(sq->ktail, head);
+}
+
+/*
+ * reap
+ */
+
+void evr_ring_reap(struct evr_ring *ring, evr_ring_complete *complete,
+		   void *arg)
+{
+	struct io_uring_cqe *cqe;
+	unsigned head, nr_reaped = 0;
+
+	if (evr_unlikely(evr_ring_has_overflown(ring)))
+		ring->counters.overflows++;
+	io_uring_for_each_cqe(&ring->uring, head, cqe)
+	{
+		complete(arg, cqe->user_data, cqe->res, cqe->flags);
+		nr_reaped++;
+	}
+	io_uring_cq_advance(&ring->uring, nr_reaped);
+	ring->counters.completions += nr_reaped;
+}
+
+/*
+ * exit
+ */
+
+/*
+ * Is our ring fd still ours?  The program may have closed it, and opened
+ * something else.  Only a ring knows this register opcode at all; the argument
+ * is wrong on purpose, so that it does nothing there either.
+ */
+static bool fd_is_ring(int fd)
+{
+	int r = io_uring_register((unsigned)fd, IORING_REGISTER_PROBE, NULL, 0);
+
+	return r != -EBADF && r != -EOPNOTSUPP && r != -ENOTTY;
+}
+
+/* A child has the fd and none of the mappings (trap d). */
+static void exit_in_child(struct evr_ring *ring)
+{
+	if (fd_is_ring(ring->uring.ring_fd))
+		close(ring->uring.ring_fd);
+}
+
+/*
+ * End all requests now.  Closing the ring would do so some milliseconds later,
+ * and until then they hold their files.
+ */
+static void cancel_all(struct evr_ring *ring)
+{
+	struct io_uring_sqe *sqe = evr_ring_get_sqe(ring);
+
+	if (!sqe)
+		return;
+	io_uring_prep_cancel64(
+		sqe, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
+	(void)evr_ring_submit(ring);
+}
+
+void evr_ring_exit(struct evr_ring *ring)
+{
+	if (!evr_ring_is_mapped(ring)) {
+		exit_in_child(ring);
+		return;
+	}
+	if (ring->enabled && ring->thread == evr_thread_id())
+		cancel_all(ring);
+	unregister_ring_fd(ring);
+	if (!fd_is_ring(ring->uring.ring_fd))
+		ring->uring.ring_fd = -1; /* trap f */
+	io_uring_queue_exit(&ring->uring);
+	if (ring->region)
+		munmap(ring->region, region_size());
+}
+
+/*
+ * trial
+ */
+
+static unsigned seen_features(struct evr_ring *ring)
+{
+	unsigned features = ring->uring.features;
+	unsigned seen = ring->config.have;
+	struct io_uring_probe *probe;
+
+	if (!(features & IORING_FEAT_CQE_SKIP))
+		seen &= ~(unsigned)EVR_HAVE_CQE_SKIP;
+	if (!(features & IORING_FEAT_RSRC_TAGS)) /* of the same release */
+		seen &= ~(unsigned)EVR_HAVE_MULTISHOT_POLL;
+	if (!(features & IORING_FEAT_NO_IOWAIT))
+		seen &= ~(unsigned)EVR_HAVE_NO_IOWAIT;
+	probe = io_uring_get_probe_ring(&ring->uring);
+	if (!probe || !io_uring_opcode_supported(probe, EVR_OP_EPOLL_WAIT))
+		seen &= ~(unsigned)EVR_HAVE_EPOLL_WAIT;
+	if (!probe || !io_uring_opcode_supported(probe, IORING_OP_EPOLL_CTL))
+		seen &= ~(unsigned)EVR_HAVE_EPOLL_CTL;
+	io_uring_free_probe(probe);
+	return seen;
+}
+
+int evr_ring_trial(const struct evr_ring_config *config,
+		   enum evr_ring_step *ret_step, unsigned *ret_seen)
+{
+	struct evr_ring ring = { 0 };
+	unsigned seen;
+	int r;
+
+	r = init_by_steps(&ring, config, ret_step);
+	if (r < 0)
+		return r;
+	seen = seen_features(&ring);
+	ring.config.have = seen;
+	set_flags(&ring);
+	r = enable(&ring, ret_step);
+	if (r >= 0) {
+		*ret_step = EVR_STEP_ENTER;
+		r = evr_ring_wait(&ring, 0);
+	}
+	evr_ring_exit(&ring);
+	if (r != -ETIME)
+		return r < 0 ? r : -EIO; /* it cannot have been anything else */
+	*ret_step = EVR_STEP_DONE;
+	*ret_seen = seen;
+	return 0;
+}

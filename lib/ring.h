@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ring.h - one io_uring with its wait region: make, submit, wait, reap.
+ */
+#ifndef EVR_RING_H
+#define EVR_RING_H
+
+#include <liburing.h>
+
+#include "evr.h"
+
+/* What liburing 2.9 does not name yet. The numbers are the kernel's. */
+#ifndef IORING_ENTER_NO_IOWAIT
+#define IORING_ENTER_NO_IOWAIT (1U << 7)
+#endif
+#ifndef IORING_FEAT_NO_IOWAIT
+#define IORING_FEAT_NO_IOWAIT (1U << 17)
+#endif
+#define EVR_OP_EPOLL_WAIT 59 /* IORING_OP_EPOLL_WAIT, an enumerator */
+
+/* Which step of making a ring failed; see evr_ring_trial(). */
+enum evr_ring_step {
+	EVR_STEP_SETUP,
+	EVR_STEP_REGION,
+	EVR_STEP_ENABLE,
+	EVR_STEP_REGISTER_RING,
+	EVR_STEP_ENTER,
+	EVR_STEP_DONE
+};
+
+struct evr_ring_config {
+	unsigned have;	  /* of enum evr_have: what to use */
+	unsigned entries; /* of the SQ; the CQ has four times as many */
+	bool user_region; /* wait region in our own memory */
+};
+
+/* They go on counting when a ring is replaced. */
+struct evr_ring_counters {
+	uint64_t enters;
+	uint64_t waits_by_offset;
+	uint64_t waits_copied;
+	uint64_t requests;
+	uint64_t completions;
+	uint64_t overflows;
+};
+
+struct evr_ring {
+	struct io_uring uring;
+	struct evr_ring_config config;
+	struct evr_ring_counters counters;
+
+	/*
+	 * The wait region, one page, NULL in the copied tier.  The kernel
+	 * reads it during every waiting enter and keeps the page until the
+	 * ring is closed, so it is unmapped after that.
+	 */
+	struct io_uring_reg_wait *region;
+
+	/* In the copied tier: read by the kernel during enter only. */
+	struct __kernel_timespec ts;
+	struct io_uring_getevents_arg arg;
+
+	bool enabled;	  /* has been entered, or is about to be */
+	bool has_worked;  /* an enter succeeded */
+	uint64_t process; /* that made the ring */
+	uint64_t thread;  /* that made or enabled it; the only one to enter */
+
+	/* How enter names the ring: its fd, or its place in the thread's table
+	   with IORING_ENTER_REGISTERED_RING in enter_flags. */
+	int enter_fd;
+	unsigned enter_flags; /* in every enter */
+	unsigned wait_flags;  /* besides, in one that may sleep */
+};
+
+/*
+ * Make a ring, disabled, with its region.  On failure there is nothing to
+ * clean up.  Counters are left alone.
+ *
+ * Returns 0 or -errno.  -ENOMEM: try with fewer entries.
+ */
+int evr_ring_init(struct evr_ring *ring, const struct evr_ring_config *config);
+
+/*
+ * Make a small ring with all of have, wait on it once, and close it.  Sets
+ * *ret_step to the step that failed (EVR_STEP_DONE if none did) and on success
+ * *ret_seen to those of have that this kernel lists.
+ */
+int evr_ring_trial(const struct evr_ring_config *config,
+		   enum evr_ring_step *ret_step, unsigned *ret_seen);
+
+/*
+ * Close the ring, from whatever process or thread.  Ends all requests.  In a
+ * forked child it does not touch what is the parent's.
+ */
+void evr_ring_exit(struct evr_ring *ring);
+
+/* Is the memory of the ring there?  Not in a forked child. */
+bool evr_ring_is_mapped(const struct evr_ring *ring);
+
+/* May this process and thread use the ring? */
+bool evr_ring_is_ours(const struct evr_ring *ring);
+
+/*
+ * An SQE to fill, cleared.  When the SQ is full it is submitted first, without
+ * letting the kernel finish anything.  Returns NULL if the kernel takes none.
+ */
+struct io_uring_sqe *evr_ring_get_sqe(struct evr_ring *ring);
+
+/* Which slot of the SQ this is: 0 to evr_ring_entries() - 1. */
+unsigned evr_ring_sqe_index(const struct evr_ring *ring,
+			    const struct io_uring_sqe *sqe);
+unsigned evr_ring_entries(const struct evr_ring *ring);
+
+/*
+ * Submit what was filled and sleep until there is a completion, a signal
+ * handler ran, or timeout_ns nanoseconds (0 or more) are over.
+ *
+ * Returns 0, -ETIME, -EINTR, or another -errno.  0 does not say that there is a
+ * completion: what a wait returns is hidden when something was submitted.
+ */
+int evr_ring_wait(struct evr_ring *ring, int64_t timeout_ns);
+
+/*
+ * Submit what was filled and let the kernel finish what it has deferred,
+ * without sleeping.
+ */
+int evr_ring_submit(struct evr_ring *ring);
+
+/* Submit what was filled, and no more. */
+int evr_ring_flush(struct evr_ring *ring);
+
+/* Is anything filled and not yet submitted? */
+bool evr_ring_has_unsent(const struct evr_ring *ring);
+
+/* Are there completions, or work that an enter would make into some? */
+bool evr_ring_has_news(const struct evr_ring *ring);
+
+/* Were completions put aside because the CQ was full? */
+bool evr_ring_has_overflown(const struct evr_ring *ring);
+
+/*
+ * Hand every completion in the CQ to complete (arg, user_data, res, flags), in
+ * order.  complete may take SQEs.
+ */
+typedef void evr_ring_complete(void *arg, uint64_t user_data, int res,
+			       unsigned flags);
+void evr_ring_reap(struct evr_ring *ring, evr_ring_complete *complete,
+		   void *arg);
+
+/*
+ * Empty the SQ of what was filled and not yet submitted, and call each (arg,
+ * user_data) for it.
+ */
+void evr_ring_take_back(struct evr_ring *ring,
+			void (*each)(void *arg, uint64_t user_data), void *arg);
+
+#endif

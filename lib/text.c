@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * text.c - what the library has to say in words.  It prints nothing itself.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <evring.h>
+
+#include "evr.h"
+
+/* clang-format off */
+static const struct {
+	int error;
+	const char *text;
+} texts[] = {
+	{ 0, "no error" },
+	{ EINVAL, "the caller of evring passed something invalid: a NULL "
+	  "pointer, an unknown flag or feature name, a value out of range, or a "
+	  "loop that is not attached" },
+	{ EBUSY, "the loop is attached to evring already" },
+	{ ENOTSUP, "evring cannot attach to this loop: it does not use libev's "
+	  "epoll backend (see LIBEV_FLAGS and the flags it was made with), or "
+	  "the layout of this libev could not be proven" },
+	{ ENODEV, "this kernel has no io_uring wait regions (Linux 6.13), and "
+	  "EVRING_REQUIRE_REGION accepts nothing less" },
+	{ ENOSYS, "no usable io_uring: the kernel is older than 5.11, or a "
+	  "seccomp filter (container runtime, service manager) hides it; allow "
+	  "io_uring_setup, io_uring_enter and io_uring_register there" },
+	{ EPERM, "io_uring is forbidden: see the sysctl "
+	  "kernel.io_uring_disabled (0 allows it) and "
+	  "kernel.io_uring_group, or the seccomp filter of the container or "
+	  "service, which must allow io_uring_setup, io_uring_enter and "
+	  "io_uring_register" },
+	{ EACCES, "io_uring is forbidden by a security module (SELinux, "
+	  "AppArmor or alike): see its log" },
+	{ EMFILE, "no file descriptor left in this process (one is needed): "
+	  "raise RLIMIT_NOFILE, ulimit -n" },
+	{ ENFILE, "no file descriptor left in the whole system: raise the "
+	  "sysctl fs.file-max" },
+	{ ENOMEM, "no memory for the ring, or too little may be locked: rings "
+	  "count against RLIMIT_MEMLOCK (ulimit -l), per user" },
+};
+/* clang-format on */
+
+EVR_API const char *evring_strerror(int error)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (texts[i].error == error || -texts[i].error == error)
+			return texts[i].text;
+	return "not an error that evring returns";
+}
+
+EVR_API const char *evring_tier_name(enum evring_tier tier)
+{
+	switch (tier) {
+	case EVRING_TIER_COPIED:
+		return "copied";
+	case EVRING_TIER_REGION:
+		return "region";
+	default:
+		return "none";
+	}
+}
+
+EVR_API const char *evring_version(void)
+{
+	return VERSION;
+}
