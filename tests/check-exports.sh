@@ -1,0 +1,45 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# check-exports.sh - the shared library exports what evring.map lists, which
+# is what evring.h declares, and nothing else.
+
+skip() {
+	echo "# skipped: $1"
+	exit 77
+}
+
+srcdir=${top_srcdir:?}
+library=lib/.libs/libevring.so
+[ -f "$library" ] || skip "there is no $library"
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"' EXIT
+trap 'exit 1' HUP INT TERM
+failed=0
+
+# compare WHAT FILE FILE
+compare() {
+	if [ -s "$2" ] && diff "$2" "$3"; then
+		echo "ok - $1"
+	else
+		echo "not ok - $1"
+		failed=1
+	fi
+}
+
+sed -n '/global:/,/local:/s/^[[:space:]]*\([a-z_]*\);.*/\1/p' \
+	"$srcdir/lib/evring.map" | sort >"$dir/map"
+
+# "A" is the name of the version.  What a sanitizer adds starts with "__".
+${NM:-nm} -D --defined-only "$library" |
+	sed -e '/ A /d' -e 's/.* //' -e 's/@.*//' -e '/^__/d' |
+	sort >"$dir/library"
+compare "libevring.so exports what evring.map lists" "$dir/map" "$dir/library"
+
+# Names before "(", outside of comments.
+# shellcheck disable=SC2086 # a list of words
+${CC:-cc} -E -P -I "$srcdir/include" "$srcdir/include/evring.h" |
+	grep -o '\<evring_[a-z_]*(' | tr -d '(' | sort >"$dir/header"
+compare "evring.h declares what evring.map lists" "$dir/map" "$dir/header"
+
+exit $failed

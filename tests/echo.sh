@@ -1,0 +1,525 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# echo.sh - the echo daemon driven by real clients, on every backend.
+#
+# ECHO names the daemon, ./examples/echo unless set.  One line per promise,
+# "ok - ..." or "not ok - ..."; "# ..." says what was left out and why.  Exit
+# status: 0, 1 when any promise is broken, 77 when nothing could be tried.
+#
+# Every client runs under timeout(1), every wait is a bounded poll, and only
+# processes that this script started are ended.
+#
+# shellcheck disable=SC2094 # cmp and a client read the same file, none writes
+# shellcheck disable=SC2317 # trap and within call functions by name
+
+ECHO=${ECHO:-./examples/echo}
+export LC_ALL=C
+
+skip() {
+	echo "# skipped: $1"
+	exit 77
+}
+
+[ -x "$ECHO" ] || skip "there is no program $ECHO"
+for tool in socat timeout cmp; do
+	command -v "$tool" >/dev/null || skip "there is no $tool"
+done
+
+dir=$(mktemp -d) || skip "mktemp made no directory"
+deadline=$(($(date +%s) + 60))
+failed=0
+pid=
+clients=
+
+finish() {
+	# shellcheck disable=SC2086 # a list of numbers
+	[ -z "$clients" ] || kill $clients 2>/dev/null
+	[ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null
+	rm -rf "$dir"
+}
+trap finish EXIT
+trap 'exit 1' HUP INT TERM
+
+is_in_time() {
+	[ "$(date +%s)" -lt "$deadline" ]
+}
+
+# check WHAT STATUS
+check() {
+	if [ "$2" -eq 0 ]; then
+		echo "ok - $mode: $1"
+		return
+	fi
+	echo "not ok - $mode: $1"
+	failed=1
+	[ ! -s "$dir/err" ] || sed 's/^/# stderr: /' "$dir/err" | tail -n 8
+}
+
+# within SECONDS COMMAND: repeat it until it succeeds, for so long at most
+within() {
+	tries=$(($1 * 20))
+	shift
+	until "$@"; do
+		tries=$((tries - 1))
+		[ "$tries" -gt 0 ] && is_in_time || return 1
+		sleep 0.05
+	done
+}
+
+contains() {
+	grep -q -- "$2" "$1" 2>/dev/null
+}
+
+is_over() {
+	read -r line 2>/dev/null <"/proc/$pid/stat" || return 0
+	case ${line##*) } in Z*) return 0 ;; esac
+	return 1
+}
+
+is_ready_or_over() {
+	contains "$dir/out" '^ready ' || is_over
+}
+
+# start COMMAND...: sets pid; out and err are what it prints.  They are emptied
+# first: the shell does not wait for the process that opens them.
+start() {
+	: >"$dir/out"
+	: >"$dir/err"
+	"$@" >"$dir/out" 2>"$dir/err" &
+	pid=$!
+	within 10 is_ready_or_over
+	contains "$dir/out" '^ready ' && return
+	check "starts" 1
+	kill -KILL "$pid" 2>/dev/null
+	ended
+	return 1
+}
+
+# ended: waits for the daemon; the status is its own, or 1 if it had to be shot
+ended() {
+	within 8 is_over || kill -KILL "$pid"
+	wait "$pid"
+	status=$?
+	pid=
+	return "$status"
+}
+
+stop() {
+	kill -TERM "$pid"
+	ended
+}
+
+# port tcp|udp ADDR
+port() {
+	sed -n "s/^listening $1 //p" "$dir/out" |
+		while read -r at; do
+			[ "${at%:*}" != "$2" ] || echo "${at##*:}"
+		done
+}
+
+tcp() {
+	timeout 10 socat -t8 - "TCP:$1"
+}
+
+# udp BYTES ADDRESS: ends as soon as so many bytes came back
+udp() {
+	timeout 10 socat -t3 - "UDP:$2,readbytes=$1"
+}
+
+# hold ADDRESS [FILE]: a client that never reads, or never writes
+hold() {
+	if [ -n "$2" ]; then
+		timeout 20 socat -u "FILE:$2" "TCP:$1" 2>/dev/null &
+	else
+		timeout 20 socat -u "TCP:$1" "FILE:/dev/null" 2>/dev/null &
+	fi
+	clients="$clients $!"
+}
+
+release() {
+	# shellcheck disable=SC2086 # a list of numbers
+	[ -z "$clients" ] || kill $clients 2>/dev/null
+	clients=
+}
+
+value() {
+	sed -n "s/^$1: //p" "$dir/err" | tail -n 1
+}
+
+nr_stats() {
+	grep -c '^stats: end$' "$dir/err"
+}
+
+has_more_stats() {
+	[ "$(nr_stats)" -gt "$1" ]
+}
+
+fresh_stats() {
+	before=$(nr_stats)
+	kill -USR1 "$pid" && within 5 has_more_stats "$before"
+}
+
+# stat_is KEY OPERATOR NUMBER, as in: stat_is tcp_requests -ge 1
+stat_is() {
+	fresh_stats && test "$(value "$1")" "$2" "$3" 2>/dev/null
+}
+
+#
+# Every backend
+#
+
+serves() {
+	host=$1
+	at=$1:$(port tcp "$host")
+
+	[ "$(echo "hello $host" | tcp "$at")" = "hello $host" ]
+	check "tcp $host echoes a line" $?
+	tcp "$at" <"$dir/blob" | cmp -s - "$dir/blob"
+	check "tcp $host echoes 1 MB, and closes after the peer's half" $?
+	if [ "$nc" = yes ] && [ "$host" = 127.0.0.1 ]; then
+		timeout 10 nc -N "$host" "${at##*:}" <"$dir/blob" |
+			cmp -s - "$dir/blob"
+		check "tcp $host echoes 1 MB to nc" $?
+	fi
+	at=$1:$(port udp "$host")
+	[ "$at" = "$1:$(port tcp "$host")" ]
+	check "udp $host has the port of tcp" $?
+	[ "$(printf hello | udp 5 "$at")" = hello ]
+	check "udp $host echoes" $?
+	udp 8000 "$at" <"$dir/8000" | cmp -s - "$dir/8000"
+	check "udp $host echoes 8000 bytes" $?
+}
+
+slow_reader() {
+	at=127.0.0.1:$(port tcp 127.0.0.1)
+	fresh_stats
+	before=$(value tcp_bytes_in)
+	hold "$at" "$dir/big"
+	within 5 stat_is tcp_bytes_in -gt "$before"
+	[ "$(echo "first" | tcp "$at")" = first ]
+	check "a peer that does not read does not hold up others" $?
+	fresh_stats
+	turns=$(value turns)
+	[ $(($(value tcp_bytes_in) - before)) -lt 33554432 ]
+	check "and is not read from without bound" $?
+	sleep 0.3
+	fresh_stats
+	[ $(($(value turns) - turns)) -lt 30 ]
+	check "nor spun on" $?
+	release
+	within 5 stat_is connections_now -eq 0
+	check "and its end is noticed" $?
+}
+
+late_reader() {
+	at=127.0.0.1:$(port tcp 127.0.0.1)
+	tcp "$at" <"$dir/big" | {
+		sleep 0.3
+		cmp -s - "$dir/big"
+	}
+	check "a peer that reads late gets all 32 MB" $?
+}
+
+backend() {
+	mode=${1:-default}
+	set -- --listen 127.0.0.1:0 --stats ${1:+"$1"}
+	[ "$v6" = no ] || set -- --listen '[::1]:0' "$@"
+	start "$ECHO" "$@" || return
+	tier=$(sed -n 's/^ready tier=//p' "$dir/out")
+	case $mode:$tier in
+	--epoll:none | --disable=region:copied | --disable=region:none) ;;
+	--epoll:* | --disable=region:*) false ;;
+	*:none | *:copied | *:region) ;;
+	*) false ;;
+	esac
+	check "is ready on tier $tier" $?
+	if [ "$mode" != --epoll ] && [ "$tier" = none ]; then
+		echo "# $mode: not on evring: $(head -n 1 "$dir/err")"
+	fi
+	serves 127.0.0.1
+	[ "$v6" = no ] || serves '[::1]'
+	slow_reader
+	late_reader
+	fresh_stats
+	[ "$(value tier)" = "$tier" ] &&
+		[ "$(value tcp_bytes_in)" -gt 33554432 ] &&
+		[ "$(value udp_bytes_out)" -ge 8005 ] &&
+		[ "$(value turns)" -gt 0 ] &&
+		{ [ "$tier" != region ] ||
+			[ "$(value waits_by_offset)" -gt 0 ]; }
+	check "SIGUSR1 prints true statistics" $?
+	stop
+	check "SIGTERM ends it with status 0" $?
+	has_more_stats 1
+	check "--stats prints statistics at the end" $?
+}
+
+#
+# Once: what does not depend on the backend
+#
+
+# A client is stuck on what it sent, the daemon is told to stop, the client goes
+# on reading: it gets every byte that the daemon took, then a clean end.
+nothing_lost() {
+	mode='stop'
+	start "$ECHO" --listen 127.0.0.1:0 --stats || return
+	at=127.0.0.1:$(port tcp 127.0.0.1)
+	rm -f "$dir/go"
+	{
+		tcp "$at" <"$dir/big" 2>"$dir/client"
+		echo $? >"$dir/status"
+	} | {
+		within 10 test -e "$dir/go"
+		cat >"$dir/got"
+	} &
+	reader=$!
+	within 5 stat_is tcp_bytes_in -gt 65536
+	within 5 is_stuck
+	check "a connection is stuck" $?
+	kill -TERM "$pid"
+	within 1 is_refused "$at"
+	check "SIGTERM closes the listener at once" $?
+	: >"$dir/go"
+	ended
+	check "ends with status 0 when the connection is done" $?
+	wait "$reader"
+	[ "$(wc -c <"$dir/got")" -eq "$(value tcp_bytes_in)" ] &&
+		[ "$(value tcp_bytes_out)" -eq "$(value tcp_bytes_in)" ] &&
+		[ "$(value tcp_errors)" -eq 0 ] &&
+		head -c "$(value tcp_bytes_in)" "$dir/big" |
+		cmp -s - "$dir/got"
+	check "every byte that was taken came back" $?
+	[ "$(cat "$dir/status")" -eq 0 ] && [ ! -s "$dir/client" ]
+	check "without a reset" $?
+}
+
+is_stuck() {
+	fresh_stats
+	before_bytes=$(value tcp_bytes_in)
+	sleep 0.1
+	stat_is tcp_bytes_in -eq "$before_bytes"
+}
+
+is_refused() {
+	! timeout 2 socat -u OPEN:/dev/null "TCP:$1" 2>/dev/null
+}
+
+hard_stop() {
+	mode='hard stop'
+	start "$ECHO" --listen 127.0.0.1:0 --grace 20 || return
+	mkfifo "$dir/silence"
+	exec 3<>"$dir/silence"
+	timeout 20 socat -t20 - "TCP:127.0.0.1:$(port tcp 127.0.0.1)" \
+		<&3 2>/dev/null &
+	clients=$!
+	exec 3<&-
+	within 5 stat_is connections_now -eq 1
+	stop
+	check "a connection at rest is not waited for" $?
+	release
+
+	start "$ECHO" --listen 127.0.0.1:0 --grace 20 || return
+	hold "127.0.0.1:$(port tcp 127.0.0.1)" "$dir/big"
+	within 5 stat_is tcp_bytes_in -gt 65536
+	within 5 is_stuck
+	kill -INT "$pid"
+	sleep 0.2
+	! is_over
+	check "the grace time is given to a connection that is stuck" $?
+	stop
+	check "a second signal ends it with status 0" $?
+	release
+
+	start "$ECHO" --listen 127.0.0.1:0 --grace 0.2 || return
+	hold "127.0.0.1:$(port tcp 127.0.0.1)" "$dir/big"
+	within 5 stat_is tcp_bytes_in -gt 65536
+	stop
+	check "so does the end of the grace time" $?
+	release
+}
+
+limits() {
+	mode=limits
+	start "$ECHO" --listen 127.0.0.1:0 --max-connections 2 || return
+	at=127.0.0.1:$(port tcp 127.0.0.1)
+	hold "$at"
+	within 5 stat_is connections_now -eq 1
+	echo late | tcp "$at" >"$dir/first"
+	hold "$at"
+	within 5 stat_is connections_now -eq 2
+	check "two connections of two are served" $?
+	echo late | tcp "$at" >"$dir/third" &
+	third=$!
+	sleep 0.2
+	stat_is connections_now -eq 2 && [ "$(value limit_reached)" -ge 1 ] &&
+		[ ! -s "$dir/third" ]
+	check "a third waits" $?
+	release
+	wait "$third"
+	[ "$(cat "$dir/third")" = late ]
+	check "and is served when another has gone" $?
+	stop
+	check "ends with status 0" $?
+}
+
+few_descriptors() {
+	# shellcheck disable=SC3045 # dash, bash, ksh and busybox have it
+	ulimit -n 40 && exec "$ECHO" --listen 127.0.0.1:0
+}
+
+no_descriptor() {
+	mode='no descriptor'
+	start few_descriptors || return
+	contains "$dir/err" 'lowered to .*RLIMIT_NOFILE is 40'
+	check "RLIMIT_NOFILE lowers --max-connections, and says so" $?
+	stop
+
+	if ! command -v prlimit >/dev/null; then
+		echo "# left out: there is no prlimit"
+		return
+	fi
+	start "$ECHO" --listen 127.0.0.1:0 --tcp-only || return
+	at=127.0.0.1:$(port tcp 127.0.0.1)
+	lowest=0
+	while [ -L "/proc/$pid/fd/$lowest" ]; do
+		lowest=$((lowest + 1))
+	done
+	prlimit --pid "$pid" --nofile=$((lowest + 2)):
+	for _ in 1 2 3 4; do
+		hold "$at"
+	done
+	within 5 stat_is accept_pauses -ge 1
+	check "it runs out of descriptors" $?
+	fresh_stats
+	turns=$(value turns)
+	sleep 0.5
+	fresh_stats
+	[ $(($(value turns) - turns)) -lt 60 ]
+	check "does not spin then" $?
+	[ "$(value connections_now)" -eq 2 ]
+	check "keeps the connections it has" $?
+	release
+	[ "$(echo again | tcp "$at")" = again ]
+	check "and serves again when some have gone" $?
+	stop
+	check "ends with status 0" $?
+}
+
+idle() {
+	mode=idle
+	start "$ECHO" --listen 127.0.0.1:0 --idle 0.4 || return
+	at=127.0.0.1:$(port tcp 127.0.0.1)
+	timeout 5 socat -u "TCP:$at" OPEN:/dev/null
+	check "an idle connection is closed" $?
+	stat_is connections_timed_out -eq 1
+	check "and counted" $?
+	[ "$(for i in 1 2 3 4 5; do
+		echo "$i"
+		sleep 0.2
+	done | tcp "$at" | tr -d '\n')" = 12345 ]
+	check "one that is used is not" $?
+	stop
+	check "ends with status 0" $?
+}
+
+addresses() {
+	mode=addresses
+	start "$ECHO" --listen :0 || return
+	any=$(sed -n 's/^listening tcp .*://p' "$dir/out")
+	[ "$(echo four | tcp "127.0.0.1:$any")" = four ]
+	check "all addresses are reached by IPv4" $?
+	[ "$v6" = no ] || [ "$(echo six | tcp "[::1]:$any")" = six ]
+	check "and IPv6" $?
+	[ "$(printf hello | udp 5 "127.0.0.2:$any")" = hello ]
+	check "and answer datagrams from the address they were sent to" $?
+
+	running=$pid
+	"$ECHO" --listen "127.0.0.1:$any" >"$dir/out2" 2>"$dir/err2"
+	[ $? -eq 1 ] && contains "$dir/err2" "tcp 127.0.0.1:$any: bind refused"
+	check "a port in use: exit 1, and which" $?
+	pid=$running
+	stop
+	check "ends with status 0" $?
+
+	start "$ECHO" --listen 127.0.0.1:0 --udp-only --requests 2 || return
+	! contains "$dir/out" '^listening tcp'
+	check "--udp-only" $?
+	at=127.0.0.1:$(port udp 127.0.0.1)
+	printf hello | udp 5 "$at" >"$dir/udp"
+	printf world | udp 5 "$at" >>"$dir/udp"
+	ended && [ "$(cat "$dir/udp")" = helloworld ]
+	check "--requests ends it with status 0, all answered" $?
+}
+
+ticks() {
+	mode=ticks
+	start "$ECHO" --listen 127.0.0.1:0 --tick 0.0002 --ticks 100 --stats ||
+		return
+	within 5 contains "$dir/out" '^ticks done=100$'
+	check "run to the end" $?
+	stop
+	[ "$(value ticks)" -eq 100 ] && [ -n "$(value tick_late_median_us)" ] &&
+		[ "$(value tick_late_best_us | tr -d .)" -ge 0 ]
+	check "are measured, none early" $?
+}
+
+# refuses OPTION...
+refuses() {
+	timeout 5 "$ECHO" "$@" >"$dir/out" 2>"$dir/err"
+	[ $? -eq 2 ] && [ -s "$dir/err" ] && [ ! -s "$dir/out" ]
+	check "$*: exit 2" $?
+}
+
+usage() {
+	mode=usage
+	timeout 5 "$ECHO" --help >"$dir/out" 2>"$dir/err" &&
+		[ ! -s "$dir/err" ] && contains "$dir/out" --max-connections
+	check "--help" $?
+	refuses --no-such-option
+	refuses argument
+	refuses --listen
+	refuses --listen 127.0.0.1
+	refuses --listen ::1:7777
+	refuses --listen 127.0.0.1:65536
+	refuses --listen '[127.0.0.1]:7777'
+	refuses --listen host.invalid:7777
+	refuses --idle -1
+	refuses --idle nan
+	refuses --tick 1s
+	refuses --buffer 0
+	refuses --buffer 64k
+	refuses --max-connections 99999999999999999999
+	refuses --tcp-only --udp-only
+	refuses --epoll --require-region
+	refuses --disable=no-such-feature
+	timeout 5 "$ECHO" --disable=region --require-region \
+		>"$dir/out" 2>"$dir/err"
+	[ $? -eq 1 ] && [ "$(wc -l <"$dir/err")" -eq 1 ] && [ ! -s "$dir/out" ]
+	check "--require-region where it is not to be had: exit 1, and why" $?
+}
+
+nc=no
+nc -h 2>&1 | grep -q OpenBSD && nc=yes
+[ "$nc" = yes ] || echo "# left out: there is no OpenBSD nc"
+v6=no
+grep -q '^0\{31\}1 ' /proc/net/if_inet6 2>/dev/null && v6=yes
+[ "$v6" = yes ] || echo "# left out: there is no address ::1"
+head -c 1000000 /dev/urandom >"$dir/blob"
+head -c 8000 "$dir/blob" >"$dir/8000"
+for _ in 1 2 3 4; do
+	head -c 8388608 /dev/urandom
+done >"$dir/big"
+
+usage
+for option in '' --epoll --disable=region --user-region --disable=epoll-wait; do
+	is_in_time && backend "$option"
+done
+for part in nothing_lost hard_stop limits no_descriptor idle addresses ticks; do
+	is_in_time && $part
+done
+is_in_time || {
+	mode=echo.sh
+	check "is done in a minute" 1
+}
+exit "$failed"

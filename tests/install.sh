@@ -1,0 +1,62 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# install.sh - what `make install' puts down is enough for a program of three
+# lines, built with pkg-config, shared and static.
+#
+# Runs in the build folder; CC, SAN_FLAGS from make.
+
+set -eu
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/evring-install.XXXXXX")
+trap 'rm -rf "$tmp"' EXIT
+
+# The prefix is given to install only: what was built stays as it is.
+make -s install DESTDIR="$tmp/root" >"$tmp/log" 2>&1 || {
+	cat "$tmp/log"
+	echo "not ok - make install"
+	exit 1
+}
+pc=$(find "$tmp/root" -name evring.pc)
+prefix=$(sed -n 's/^prefix=//p' "$pc")
+
+# pkg-config as for an installed tree that was moved.
+flags() {
+	PKG_CONFIG_PATH="$(dirname "$pc"):${PKG_CONFIG_PATH:-}" \
+		pkg-config --define-variable=prefix="$tmp/root$prefix" \
+		"$@" evring
+}
+
+cat >"$tmp/three.c" <<'EOF'
+#include <ev.h>
+#include <evring.h>
+int main(void) { return evring_attach(ev_default_loop(0), 0) || !evring_tier(ev_default_loop(0)); }
+EOF
+
+status=0
+check() {
+	what=$1
+	shift
+	if "$@" >"$tmp/log" 2>&1; then
+		echo "ok - $what"
+	else
+		echo "not ok - $what: $*"
+		cat "$tmp/log"
+		status=1
+	fi
+}
+
+libdir=$(dirname "$(dirname "$pc")")
+LD_LIBRARY_PATH="$libdir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+export LD_LIBRARY_PATH
+# shellcheck disable=SC2046,SC2086 # words on purpose
+check "a program of three lines builds" $CC $SAN_FLAGS "$tmp/three.c" \
+	-o "$tmp/three" $(flags --cflags --libs)
+check "and runs attached" "$tmp/three"
+if [ -f "$libdir/libevring.a" ]; then
+	# shellcheck disable=SC2046,SC2086
+	check "so it does with the static library" $CC $SAN_FLAGS \
+		"$tmp/three.c" -o "$tmp/static" $(flags --cflags) \
+		"$libdir/libevring.a" $(flags --static --libs)
+	check "and runs attached" "$tmp/static"
+fi
+exit $status

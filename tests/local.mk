@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# A test program per file of the library, conform.t for the contract as a whole,
+# and scripts that look at what was built. TAP, a line per test.
+
+TEST_EXTENSIONS = .sh .t
+T_LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) \
+	$(top_srcdir)/build-aux/tap-driver.sh
+T_LOG_DRIVER_FLAGS = --comments
+AM_TESTS_ENVIRONMENT = \
+	top_srcdir='$(top_srcdir)'; export top_srcdir; \
+	CC='$(CC)'; export CC; CXX='$(CXX)'; export CXX; NM='$(NM)'; export NM; \
+	SAN_FLAGS='$(SAN_FLAGS)'; export SAN_FLAGS; \
+	LIBEV_SOURCE='$(LIBEV_SOURCE)'; export LIBEV_SOURCE; \
+	TEST_LIBS='$(LIBURING_LIBS) $(CHECK_LIBS) -lpthread -lm'; \
+	export TEST_LIBS;
+
+check_scripts = \
+	%D%/check-archive.sh \
+	%D%/check-exports.sh \
+	%D%/check-header.sh \
+	%D%/check-layers.sh \
+	%D%/check-mutants.sh \
+	%D%/check-static.sh \
+	%D%/echo.sh \
+	%D%/install.sh
+EXTRA_DIST += $(check_scripts)
+TESTS += $(check_scripts)
+
+test_cflags = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_common = %D%/harness.c %D%/harness.h %D%/sandbox.c %D%/sandbox.h \
+	%D%/works.h
+# The whole library, hidden functions included.
+test_libs = lib/libevr.la $(LIBURING_LIBS) $(EV_LIBS) $(CHECK_LIBS) -lpthread
+
+if HAVE_CHECK
+check_PROGRAMS += $(unit_tests) %D%/conform.t
+TESTS += $(unit_tests) %D%/conform.t
+unit_tests = \
+	%D%/bind.t \
+	%D%/layout.t \
+	%D%/mutant.t \
+	%D%/poll.t \
+	%D%/probe.t \
+	%D%/region.t \
+	%D%/ring.t \
+	%D%/scale.t \
+	%D%/self.t \
+	%D%/text.t
+
+%C%_bind_t_SOURCES = %D%/bind.c $(test_common)
+%C%_bind_t_CFLAGS = $(test_cflags)
+%C%_bind_t_LDADD = $(test_libs)
+%C%_layout_t_SOURCES = %D%/layout.c $(test_common)
+%C%_layout_t_CFLAGS = $(test_cflags)
+%C%_layout_t_LDADD = $(test_libs)
+%C%_mutant_t_SOURCES = %D%/mutant.c $(test_common)
+%C%_mutant_t_CFLAGS = $(test_cflags)
+%C%_mutant_t_LDADD = $(test_libs)
+%C%_poll_t_SOURCES = %D%/poll.c $(test_common)
+%C%_poll_t_CFLAGS = $(test_cflags)
+%C%_poll_t_LDADD = $(test_libs)
+%C%_probe_t_SOURCES = %D%/probe.c $(test_common)
+%C%_probe_t_CFLAGS = $(test_cflags)
+%C%_probe_t_LDADD = $(test_libs)
+%C%_region_t_SOURCES = %D%/region.c %D%/raw.c %D%/raw.h $(test_common)
+%C%_region_t_CFLAGS = $(test_cflags)
+%C%_region_t_LDADD = $(test_libs)
+%C%_ring_t_SOURCES = %D%/ring.c $(test_common)
+%C%_ring_t_CFLAGS = $(test_cflags)
+%C%_ring_t_LDADD = $(test_libs)
+%C%_scale_t_SOURCES = %D%/scale.c $(test_common)
+%C%_scale_t_CFLAGS = $(test_cflags)
+%C%_scale_t_LDADD = $(test_libs)
+%C%_self_t_SOURCES = %D%/self.c $(test_common)
+%C%_self_t_CFLAGS = $(test_cflags)
+%C%_self_t_LDADD = $(test_libs)
+%C%_text_t_SOURCES = %D%/text.c $(test_common)
+%C%_text_t_CFLAGS = $(test_cflags)
+%C%_text_t_LDADD = $(test_libs)
+
+# With an ev.c of its own, whose warnings are not ours.
+if HAVE_LIBEV_SOURCE
+check_PROGRAMS += %D%/embed.t
+TESTS += %D%/embed.t
+%C%_embed_t_SOURCES = %D%/embed.c $(test_common)
+%C%_embed_t_CPPFLAGS = $(AM_CPPFLAGS) -I$(LIBEV_SOURCE)
+%C%_embed_t_CFLAGS = $(SAN_FLAGS) $(CHECK_CFLAGS) -w
+%C%_embed_t_LDADD = $(test_libs) -ldl
+endif
+
+# As a program would link it.
+%C%_conform_t_SOURCES = %D%/conform.c $(test_common)
+%C%_conform_t_CFLAGS = $(test_cflags)
+%C%_conform_t_LDADD = lib/libevring.la $(EV_LIBS) $(CHECK_LIBS) -lpthread
+endif
+
+# The tests of the library's files under valgrind, one process for each program,
+# so that it sees all. Not conform.t: one process cannot hold it all, and a
+# process for each of its tests takes an hour; it runs under the sanitizers.
+.PHONY: check-valgrind
+check-valgrind:
+	$(MAKE) check TESTS='$(unit_tests)' \
+		CK_FORK=no EVRING_VALGRIND=1 \
+		T_LOG_COMPILER="$(LIBTOOL) --mode=execute $(VALGRIND)" \
+		AM_T_LOG_FLAGS='-q --error-exitcode=3 --leak-check=full'
