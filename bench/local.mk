@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: BSD-2-Clause
+
+# Built by `make bench', neither by `make' nor installed.
+bench_programs = %D%/chain %D%/quiet %D%/timer %D%/wait
+EXTRA_PROGRAMS += $(bench_programs)
+CLEANFILES     += $(bench_programs)
+
+bench_loop_sources = %D%/bench.c %D%/bench.h %D%/side.c %D%/side.h
+bench_loop_libs    = lib/libevring.la $(LIBURING_LIBS) $(EV_LIBS)
+
+%C%_chain_SOURCES = %D%/chain.c $(bench_loop_sources)
+%C%_chain_LDADD   = $(bench_loop_libs)
+
+%C%_quiet_SOURCES = %D%/quiet.c $(bench_loop_sources)
+# With the library's objects: it replaces the backend of a loop.
+%C%_quiet_LDADD   = lib/libevr.la $(LIBURING_LIBS) $(EV_LIBS)
+
+%C%_timer_SOURCES = %D%/timer.c $(bench_loop_sources)
+%C%_timer_LDADD   = $(bench_loop_libs)
+
+# The kernel's share alone: no evring in it.
+%C%_wait_SOURCES = %D%/wait.c %D%/bench.c %D%/bench.h
+%C%_wait_LDADD   = $(LIBURING_LIBS) $(EV_LIBS)
+
+.PHONY: bench
+bench: $(bench_programs)

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * timer.c - how late an ev_timer is, and what an idle loop is booked as.
+ *
+ * Lateness is the time from when the timer was due to when its callback runs.
+ * The sides take turns timer by timer.
+ *
+ * With --idle, the sides then wait that many times for a second, with one quiet
+ * watched descriptor.  The kernel books the time of an idle CPU as "iowait"
+ * when a task that last ran there waits for I/O, and counts a waiting io_uring
+ * as that unless it is told not to.  It costs nothing, but alarms monitors. The
+ * share is that of iowait in all the time which the CPU we stay on had nothing
+ * to do; other programs that wait for disks there are in it.  Wake-ups are this
+ * process's own.
+ */
+#include "bench.h"
+#include "side.h"
+
+#include <err.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* What the kernel booked for our CPU, in ticks. */
+struct idle_ticks {
+	unsigned long idle;
+	unsigned long iowait;
+};
+
+struct timer_loop {
+	struct ev_loop *loop;
+	ev_timer timer;
+	ev_io io;
+	int fd[2];		    /* nobody writes to [1] */
+	uint64_t fired;		    /* when the callback ran */
+	struct bench_series series; /* us late */
+	struct bench_series shares; /* of iowait, in % of each idle second */
+	struct idle_ticks sum;
+	long wakeups;
+};
+
+static const unsigned delays_us[] = { 50, 200, 1000, 10000 };
+
+enum { STUCK_SECONDS = 20 }; /* and what the timer takes */
+
+static unsigned idle_seconds;
+
+/* clang-format off */
+static const struct bench_option options[] = {
+	{ "idle", &idle_seconds, false, "seconds to idle per side, in turns" },
+	{ NULL, NULL, false, NULL }
+};
+/* clang-format on */
+
+static void on_event(struct ev_loop *loop, ev_io *io, int revents)
+{
+	(void)loop;
+	errx(1, "fd %d is not quiet: %d", io->fd, revents);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct timer_loop *timed = timer->data;
+
+	(void)loop;
+	(void)revents;
+	timed->fired = bench_ns();
+}
+
+static void timer_loop_init(struct timer_loop *timed, enum side_idx idx)
+{
+	memset(timed, 0, sizeof(*timed));
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+		       timed->fd))
+		err(1, "socketpair");
+	timed->loop = side_loop_new(idx);
+	ev_io_init(&timed->io, on_event, timed->fd[0], EV_READ);
+	ev_io_start(timed->loop, &timed->io);
+	ev_timer_init(&timed->timer, on_timer, 0, 0);
+	timed->timer.data = timed;
+	bench_series_init(&timed->series, bench_common.rounds);
+	bench_series_init(&timed->shares, idle_seconds);
+	bench_deadline(STUCK_SECONDS);
+	ev_run(timed->loop, EVRUN_NOWAIT);
+}
+
+static void timer_loop_exit(struct timer_loop *timed)
+{
+	ev_io_stop(timed->loop, &timed->io);
+	ev_loop_destroy(timed->loop);
+	close(timed->fd[0]);
+	close(timed->fd[1]);
+	bench_series_exit(&timed->series);
+	bench_series_exit(&timed->shares);
+}
+
+/* Let a timer fire, and return how many us late it was. */
+static double run_timer(struct timer_loop *timed, double seconds)
+{
+	uint64_t start;
+
+	bench_deadline(STUCK_SECONDS + (unsigned)seconds);
+	start = bench_ns();
+	timed->fired = 0;
+	ev_now_update(timed->loop);
+	ev_timer_set(&timed->timer, seconds, 0);
+	ev_timer_start(timed->loop, &timed->timer);
+	while (!timed->fired)
+		ev_run(timed->loop, EVRUN_ONCE);
+	return (timed->fired - start) / 1e3 - seconds * 1e6;
+}
+
+static void print_lateness(const struct timer_loop *timed,
+			   const struct timer_loop *base, const char *name)
+{
+	struct side_facts facts;
+
+	side_facts(timed->loop, &facts);
+	printf("%7.3f  %8.1f %8.1f %8.1f %8.1f  %-8s %-7s %s\n",
+	       bench_median(&timed->series) / bench_median(&base->series),
+	       bench_min(&timed->series), bench_median(&timed->series),
+	       bench_quantile(&timed->series, 0.99),
+	       bench_quantile(&timed->series, 1),
+	       side_backend_name(facts.backend), facts.tier, name);
+}
+
+static void measure_delay(struct timer_loop *loops, unsigned delay_us)
+{
+	struct timer_loop *timed;
+	unsigned i, k;
+
+	for (i = 0; i < side_count(); i++)
+		loops[side_at(i)].series.nr = 0;
+	for (i = 0; i < bench_common.rounds; i++) {
+		for (k = 0; k < side_count(); k++) {
+			timed = &loops[side_at(i + k)];
+			bench_series_add(&timed->series,
+					 run_timer(timed, delay_us / 1e6));
+		}
+	}
+	printf("\n%u us, us late\n%7s  %8s %8s %8s %8s  %-8s %-7s %s\n",
+	       delay_us, "ratio", "best", "median", "p99", "worst", "backend",
+	       "tier", "side");
+	for (i = 0; i < side_count(); i++)
+		print_lateness(&loops[side_at(i)], &loops[SIDE_EPOLL],
+			       sides[side_at(i)].name);
+}
+
+/* Since the machine was started. */
+static struct idle_ticks read_idle(void)
+{
+	struct idle_ticks ticks;
+	char name[16], line[512];
+	FILE *file = fopen("/proc/stat", "re");
+
+	snprintf(name, sizeof(name), "cpu%u ", bench_common.cpu);
+	while (file && fgets(line, sizeof(line), file)) {
+		if (strncmp(line, name, strlen(name)))
+			continue;
+		fclose(file);
+		if (sscanf(line, "%*s %*u %*u %*u %lu %lu", &ticks.idle,
+			   &ticks.iowait) == 2)
+			return ticks;
+		break;
+	}
+	errx(1, "/proc/stat: no idle time of %s", name);
+}
+
+static long read_wakeups(void)
+{
+	struct rusage usage;
+
+	if (getrusage(RUSAGE_SELF, &usage))
+		err(1, "getrusage");
+	return usage.ru_nvcsw;
+}
+
+/* Idle for a second, and add what was booked. */
+static void idle_once(struct timer_loop *timed)
+{
+	struct idle_ticks after, before = read_idle();
+	long wakeups = read_wakeups();
+	unsigned long idle, iowait;
+
+	run_timer(timed, 1);
+	after = read_idle();
+	timed->wakeups += read_wakeups() - wakeups;
+	idle = after.idle - before.idle;
+	iowait = after.iowait - before.iowait;
+	timed->sum.idle += idle;
+	timed->sum.iowait += iowait;
+	if (idle + iowait) /* or others left nothing to see */
+		bench_series_add(&timed->shares,
+				 100.0 * iowait / (idle + iowait));
+}
+
+static void print_idle(const struct timer_loop *timed, const char *name)
+{
+	struct side_facts facts;
+
+	side_facts(timed->loop, &facts);
+	if (timed->shares.nr)
+		printf("%6.1f%% %6.1f%%", bench_median(&timed->shares),
+		       bench_min(&timed->shares));
+	else
+		printf("%7s %7s", "busy", "busy");
+	printf("  %6lu %6lu  %8ld  %-8s %-7s %s\n", timed->sum.iowait,
+	       timed->sum.idle, timed->wakeups,
+	       side_backend_name(facts.backend), facts.tier, name);
+}
+
+static void measure_idle(struct timer_loop *loops)
+{
+	unsigned i, k;
+
+	for (i = 0; i < idle_seconds; i++) {
+		for (k = 0; k < side_count(); k++)
+			idle_once(&loops[side_at(i + k)]);
+	}
+	printf("\n%u times 1 s idle, booked for CPU %u\n", idle_seconds,
+	       bench_common.cpu);
+	printf("%15s  %13s\n%7s %7s  %6s %6s  %8s  %-8s %-7s %s\n",
+	       "iowait of idle", "ticks", "median", "min", "iowait", "idle",
+	       "wake-ups", "backend", "tier", "side");
+	for (i = 0; i < side_count(); i++)
+		print_idle(&loops[side_at(i)], sides[side_at(i)].name);
+}
+
+int main(int argc, char **argv)
+{
+	struct timer_loop loops[NR_SIDES];
+	unsigned i;
+
+	bench_common.rounds = 50;
+	bench_begin(argc, argv, "timer: lateness of an ev_timer", options);
+	if (bench_common.quick && bench_common.rounds > 10)
+		bench_common.rounds = 10;
+	side_begin();
+	for (i = 0; i < side_count(); i++)
+		timer_loop_init(&loops[side_at(i)], side_at(i));
+	for (i = 0; i < sizeof(delays_us) / sizeof(delays_us[0]); i++)
+		measure_delay(loops, delays_us[i]);
+	if (idle_seconds)
+		measure_idle(loops);
+	for (i = 0; i < side_count(); i++)
+		timer_loop_exit(&loops[side_at(i)]);
+	return 0;
+}
