@@ -464,25 +464,12 @@ static void leave_home(struct evr_poll *p)
 		return;
 	sqe = evr_ring_get_sqe(&p->ring);
 	if (!sqe) {
-		(void)replace_ring(p);
+		p->hopeless = true; /* not at once: it may be being reaped */
 		return;
 	}
 	io_uring_prep_cancel64(sqe, make_tag(TAG_HOME, 0), 0);
 	sqe->user_data = make_tag(TAG_CANCEL, 0);
 	p->state = LEAVING;
-}
-
-/*
- * Is the set a new one (trap g)?  If libev forgot the mask of an fd, yes.  If
- * nothing was watched there was no mask to forget; then a MOD that succeeds
- * will prove the old set, and an ADD would prove nothing.
- */
-static void notice_new_set(struct evr_poll *p, bool has_forgotten, unsigned tag)
-{
-	if (has_forgotten || (!p->nr_watched && tag == TAG_ADD))
-		leave_home(p);
-	else if (!p->nr_watched)
-		p->is_doubtful = true;
 }
 
 static bool has_forgotten(const struct evr_fd *state,
@@ -491,13 +478,31 @@ static bool has_forgotten(const struct evr_fd *state,
 	return !anfd->emask && state->emask;
 }
 
+/*
+ * Is the set a new one (trap g)?  If libev forgot the mask of an fd, yes.  If
+ * nothing was watched there was no mask to forget; then a MOD of ours proves
+ * the old set by success, and nothing else proves anything.
+ */
+static void notice_new_set(struct evr_poll *p, const struct evr_fd *state,
+			   const struct evr_anfd *anfd, unsigned tag)
+{
+	if (has_forgotten(state, anfd))
+		leave_home(p);
+	else if (p->nr_watched)
+		return;
+	else if (tag == TAG_MOD && can_queue(p, anfd))
+		p->is_doubtful = true;
+	else
+		leave_home(p);
+}
+
 static void start_fd(struct evr_poll *p, struct evr_fd *state, int fd, int oev,
 		     int nev)
 {
 	struct evr_anfd *anfd = evr_host_anfd(&p->host, fd);
 	unsigned tag = guess_change(state, anfd->emask, oev, nev);
 
-	notice_new_set(p, has_forgotten(state, anfd), tag);
+	notice_new_set(p, state, anfd, tag);
 	set_watched(p, state, true);
 	if (!can_queue(p, anfd)) {
 		change_by_libev(p, fd, oev, nev);
@@ -536,12 +541,9 @@ bool evr_poll_modify(struct evr_poll *p, int fd, int oev, int nev)
 }
 
 /* The wrong guess of trap b: the change to make instead, or 0. */
-static unsigned other_guess(struct evr_poll *p, struct evr_fd *state,
-			    unsigned tag, int res)
+static unsigned other_guess(struct evr_fd *state, unsigned tag, int res)
 {
 	if (tag == TAG_MOD && res == -ENOENT) {
-		if (p->is_doubtful)
-			leave_home(p);
 		state->is_reused = true;
 		return TAG_ADD | TAG_RETRY;
 	}
@@ -565,7 +567,9 @@ static void change_failed(struct evr_poll *p, unsigned tag, int fd, int res)
 	if (!want_of(anfd))
 		return;
 	p->again = true;
-	other = other_guess(p, state, tag, res);
+	if (p->is_doubtful && tag == TAG_MOD)
+		leave_home(p);
+	other = other_guess(state, tag, res);
 	if (other && queue_change(p, other, fd))
 		return;
 	set_emask(p, fd, anfd->emask & EVR_EMASK_EPERM); /* believe nothing */

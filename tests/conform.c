@@ -4164,6 +4164,34 @@ START_TEST(loop_fork_works_in_a_prepare_watcher)
 }
 END_TEST
 
+/* Nothing is watched when the set is replaced, and then what was before. */
+START_TEST(restart_after_a_loop_fork_is_heard)
+{
+	struct watch w;
+	struct pair pair;
+	ev_prepare prepare;
+	int i;
+
+	open_scene(_i);
+	pair = open_pair();
+	watch(&w, pair.ours, EV_READ);
+	settle();
+	ev_prepare_init(&prepare, fork_loop);
+	for (i = 0; i < 3; i++) {
+		nap(SHORT_NAP);
+		stop(&w);
+		ev_prepare_start(scene.loop, &prepare);
+		turn();
+		start(&w);
+		check_quiet(&w);
+		put(pair.theirs);
+		check_turn(&w, EV_READ);
+		take(pair.ours);
+	}
+	close_scene();
+}
+END_TEST
+
 START_TEST(many_fds_survive_a_loop_fork)
 {
 	int i, nr, round;
@@ -4536,6 +4564,7 @@ static void add_replaced(Suite *suite)
 		loop_fork_wakes_from_a_blocked_wait_as_before,
 		loop_fork_works_with_pending_watchers_invoked_later,
 		loop_fork_works_in_a_prepare_watcher,
+		restart_after_a_loop_fork_is_heard,
 		many_fds_survive_a_loop_fork,
 	};
 
