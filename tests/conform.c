@@ -4164,11 +4164,11 @@ START_TEST(loop_fork_works_in_a_prepare_watcher)
 }
 END_TEST
 
-/* Nothing is watched when the set is replaced, and then what was before. */
+/* Nothing is watched when the set is replaced; then the same number is. */
 START_TEST(restart_after_a_loop_fork_is_heard)
 {
+	struct pair pair, fresh;
 	struct watch w;
-	struct pair pair;
 	ev_prepare prepare;
 	int i;
 
@@ -4177,11 +4177,18 @@ START_TEST(restart_after_a_loop_fork_is_heard)
 	watch(&w, pair.ours, EV_READ);
 	settle();
 	ev_prepare_init(&prepare, fork_loop);
-	for (i = 0; i < 3; i++) {
-		nap(SHORT_NAP);
+	for (i = 0; i < 4; i++) {
+		nap(SHORT_NAP); /* a wait that ends without event */
 		stop(&w);
+		turn();
 		ev_prepare_start(scene.loop, &prepare);
 		turn();
+		if (!(i & 1)) { /* a file that the old set never had */
+			fresh = open_pair();
+			ck_assert_int_eq(dup2(fresh.ours, pair.ours),
+					 pair.ours);
+			pair.theirs = fresh.theirs;
+		}
 		start(&w);
 		check_quiet(&w);
 		put(pair.theirs);
