@@ -22,7 +22,9 @@
  * What is not changed.  Watchers, callbacks, ev_backend() (it says
  * EVBACKEND_EPOLL, whose behaviour the loop keeps), userdata, release, acquire
  * and invoke callbacks.  Timers become exact: libev rounds waits on epoll up to
- * a millisecond, an attached loop does not.
+ * a millisecond, an attached loop does not.  One more difference: an attached
+ * loop has a cleanup watcher, ours, and libev invokes what is pending when it
+ * destroys a loop that has one.
  *
  * Growth.  Structures that cross this interface have reserved members.  Those
  * passed in must be all zero where not set, so that a program built today

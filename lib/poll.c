@@ -789,6 +789,8 @@ static bool look_before_waiting(struct evr_poll *p, int *r)
 	*r = 0;
 	if (evr_ring_has_unsent(&p->ring) || p->state == IDLE)
 		*r = ask_ring(p, 0.);
+	else /* a change that was flushed may have failed */
+		evr_ring_reap(&p->ring, complete, p);
 	if (*r < 0 || p->again || look_at_home(p))
 		return true;
 	*r = ask_ring(p, 0.);

@@ -1580,6 +1580,43 @@ static int use_bad_fd(void *arg)
 }
 
 /* libev says that it is a bug of the program: EV_ERROR, or an assertion. */
+/*
+ * Of two numbers that mean other files now, one was always ready before.  Both
+ * are ready, and one turn says so.
+ */
+START_TEST(a_number_that_was_a_file_does_not_delay_others)
+{
+	struct watch was_file, was_pair;
+	struct pair pair, fresh;
+	int file, null;
+
+	open_scene(_i);
+	file = keep(open("/", O_RDONLY));
+	null = keep(open("/dev/null", O_RDONLY));
+	pair = open_pair();
+	fresh = open_pair();
+	watch(&was_file, file, EV_READ);
+	watch(&was_pair, pair.ours, EV_READ);
+	put(pair.theirs);
+	settle();
+	turn();
+	stop(&was_pair);
+	stop(&was_file);
+	put(fresh.theirs);
+	ck_assert_int_eq(dup2(null, pair.ours), pair.ours);
+	ck_assert_int_eq(dup2(fresh.ours, file), file);
+	ev_io_set(&was_pair.io, pair.ours, EV_READ);
+	ev_io_set(&was_file.io, file, EV_READ);
+	start(&was_pair);
+	start(&was_file);
+	was_pair.nr = was_file.nr = 0;
+	turn();
+	check_int(was_pair.nr, ==, 1);
+	check_int(was_file.nr, ==, 1);
+	close_scene();
+}
+END_TEST
+
 START_TEST(a_closed_fd_ends_as_on_the_oracle)
 {
 	struct bad_fd bad, oracle = { .mode = &modes[0] };
@@ -4398,6 +4435,7 @@ static void add_always_ready(Suite *suite)
 		files_without_readiness_are_as_on_the_oracle,
 		a_regular_file_does_not_hide_sockets_or_timers,
 		a_number_may_alternate_between_file_and_socket,
+		a_number_that_was_a_file_does_not_delay_others,
 		a_closed_fd_ends_as_on_the_oracle,
 		a_hang_up_wakes_the_reader,
 		a_hang_up_wakes_the_writer,
