@@ -94,6 +94,23 @@ endif
 %C%_conform_t_LDADD = lib/libevring.la $(EV_LIBS) $(CHECK_LIBS) -lpthread
 endif
 
+# Random programs on libev's own backend and on evring in every form; see the
+# text of fuzz/differential.c. `make check-fuzz' runs it for 8 seconds, the
+# program takes --seed, --programs, --seconds and --mode.
+EXTRA_PROGRAMS += %D%/differential
+CLEANFILES += %D%/differential
+%C%_differential_SOURCES = \
+	%D%/fuzz/differential.c \
+	%D%/fuzz/machine.c %D%/fuzz/machine.h \
+	%D%/fuzz/program.c %D%/fuzz/program.h \
+	%D%/fuzz/shrink.c %D%/fuzz/shrink.h \
+	%D%/fuzz/world.c %D%/fuzz/world.h
+%C%_differential_LDADD = lib/libevring.la $(EV_LIBS) -lpthread
+
+.PHONY: check-fuzz
+check-fuzz: %D%/differential
+	%D%/differential
+
 # The tests of the library's files under valgrind, one process for each program,
 # so that it sees all. Not conform.t: one process cannot hold it all, and a
 # process for each of its tests takes an hour; it runs under the sanitizers.
