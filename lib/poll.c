@@ -31,10 +31,10 @@
  *    libev does: the next turn asks anew.
  * f) Regular files cannot be in an epoll set; they are always ready.  libev's
  *    backend finds out and marks them in emask; we keep a list.
- * g) After ev_loop_fork(), or when libev finds its set in a state that it
- * cannot explain, it makes a new set, mostly with the fd number of the old one.
- * It tells nobody who could not be called too late (fork watchers can), but it
- *    forgets all masks and adds all fds anew.  See notice_new_set().
+ * g) After ev_loop_fork(), or when its set is in a state that it cannot
+ *    explain, libev makes a new set, mostly with the fd number of the old one.
+ *    Fork watchers hear of it, but sometimes too late.  It forgets the masks
+ *    of all watched fds, and adds them anew.  See notice_new_set().
  *
  * States of the request that asks the set, and the function that moves it:
  *

@@ -47,16 +47,15 @@ bool under_valgrind(void)
 	return getenv("EVRING_VALGRIND") != NULL;
 }
 
+/* gcc defines a macro for each, clang has a question for all. */
+#ifndef __has_feature
+#define __has_feature(name) 0
+#endif
+
 bool under_tsan(void)
 {
-#if defined __SANITIZE_THREAD__
+#if defined __SANITIZE_THREAD__ || __has_feature(thread_sanitizer)
 	return true;
-#elif defined __has_feature
-#if __has_feature(thread_sanitizer)
-	return true;
-#else
-	return false;
-#endif
 #else
 	return false;
 #endif
@@ -64,14 +63,8 @@ bool under_tsan(void)
 
 bool under_asan(void)
 {
-#if defined __SANITIZE_ADDRESS__
+#if defined __SANITIZE_ADDRESS__ || __has_feature(address_sanitizer)
 	return true;
-#elif defined __has_feature
-#if __has_feature(address_sanitizer)
-	return true;
-#else
-	return false;
-#endif
 #else
 	return false;
 #endif
