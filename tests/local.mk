@@ -89,7 +89,23 @@ TESTS += %D%/embed.t
 endif
 
 # As a program would link it.
-%C%_conform_t_SOURCES = %D%/conform.c $(test_common)
+scenarios = \
+	%D%/conform/all.c \
+	%D%/conform/attaching.c \
+	%D%/conform/closing.c \
+	%D%/conform/forks.c \
+	%D%/conform/idle.c \
+	%D%/conform/kinds.c \
+	%D%/conform/loops.c \
+	%D%/conform/many.c \
+	%D%/conform/readiness.c \
+	%D%/conform/reuse.c \
+	%D%/conform/scene.c %D%/conform/scene.h \
+	%D%/conform/threads.c \
+	%D%/conform/timers.c \
+	%D%/conform/wakers.c \
+	%D%/conform/watchers.c
+%C%_conform_t_SOURCES = %D%/conform.c $(scenarios) $(test_common)
 %C%_conform_t_CFLAGS = $(test_cflags)
 %C%_conform_t_LDADD = lib/libevring.la $(EV_LIBS) $(CHECK_LIBS) -lpthread
 endif
