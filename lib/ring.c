@@ -49,7 +49,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -260,17 +259,21 @@ int evr_ring_init(struct evr_ring *ring, const struct evr_ring_config *config)
  *
  * It saves the kernel a lookup in every enter.  The table also keeps the ring
  * alive, and only its thread can change it (trap e).  So when a ring ends in
- * another thread, its place is left for the owner as an orphan, to be freed
- * when that thread makes its next ring; the end of the thread frees all.
+ * another thread, a note is left for the owner, who frees the place when it
+ * makes its next ring; the end of the thread frees all.  A note that nobody
+ * reads gives way to later ones, and its place is taken until the thread ends.
  */
 
-struct orphan {
-	struct orphan *next;
-	uint64_t process, thread;
-	int place;
-};
+enum { NR_NOTES = 64 };
 
-static struct orphan *_Atomic orphans;
+static _Atomic uint64_t notes[NR_NOTES];
+static _Atomic unsigned nr_notes; /* so far */
+
+/* A place in the table of a thread; never 0. */
+static uint64_t make_note(uint64_t process, uint64_t thread, int place)
+{
+	return process << 40 | (thread & UINT32_MAX) << 8 | (uint8_t)place;
+}
 
 /* By its own number where the kernel can: the fd may be gone (trap f). */
 static void free_place(const struct evr_ring *ring, int place)
@@ -286,42 +289,26 @@ static void free_place(const struct evr_ring *ring, int place)
 	(void)io_uring_register(fd, opcode, &update, 1);
 }
 
-static void push_orphan(struct orphan *orphan)
+static void leave_note(const struct evr_ring *ring)
 {
-	orphan->next = atomic_load(&orphans);
-	while (!atomic_compare_exchange_weak(&orphans, &orphan->next, orphan))
-		;
-}
+	unsigned i = atomic_fetch_add(&nr_notes, 1) % NR_NOTES;
 
-/* Out of memory costs one of 16 places until the thread ends. */
-static void leave_place(const struct evr_ring *ring)
-{
-	struct orphan *orphan = malloc(sizeof(*orphan));
-
-	if (!orphan)
-		return;
-	orphan->process = ring->process;
-	orphan->thread = ring->thread;
-	orphan->place = ring->enter_fd;
-	push_orphan(orphan);
+	atomic_store(&notes[i],
+		     make_note(ring->process, ring->thread, ring->enter_fd));
 }
 
 /* Free the places of this thread that others left. */
-static void adopt_orphans(const struct evr_ring *ring)
+static void read_notes(const struct evr_ring *ring)
 {
-	struct orphan *orphan = atomic_exchange(&orphans, NULL);
-	struct orphan *next;
+	uint64_t mine = make_note(evr_process_id(), evr_thread_id(), 0);
+	uint64_t note;
+	int i;
 
-	for (; orphan; orphan = next) {
-		next = orphan->next;
-		if (orphan->process != evr_process_id()) {
-			free(orphan); /* the parent's: our table began empty */
-		} else if (orphan->thread == evr_thread_id()) {
-			free_place(ring, orphan->place);
-			free(orphan);
-		} else {
-			push_orphan(orphan);
-		}
+	for (i = 0; i < NR_NOTES; i++) {
+		note = atomic_load(&notes[i]);
+		if ((note & ~(uint64_t)UINT8_MAX) == mine &&
+		    atomic_compare_exchange_strong(&notes[i], &note, 0))
+			free_place(ring, (uint8_t)note);
 	}
 }
 
@@ -334,8 +321,7 @@ static int register_ring_fd(struct evr_ring *ring)
 	};
 	int r;
 
-	if (evr_unlikely(atomic_load(&orphans) != NULL))
-		adopt_orphans(ring);
+	read_notes(ring);
 	r = io_uring_register((unsigned)ring->uring.ring_fd,
 			      IORING_REGISTER_RING_FDS, &update, 1);
 	if (r < 0)
@@ -352,7 +338,7 @@ static void unregister_ring_fd(struct evr_ring *ring)
 	if (ring->thread == evr_thread_id())
 		free_place(ring, ring->enter_fd);
 	else
-		leave_place(ring);
+		leave_note(ring);
 }
 
 /* From here on the ring belongs to this thread. */
@@ -426,8 +412,8 @@ static int enter_all(struct evr_ring *ring, unsigned min_complete,
 
 	if (evr_unlikely(!ring->enabled)) {
 		r = enable(ring, &step);
-		if (r < 0)
-			return r;
+		if (r < 0 && step != EVR_STEP_REGISTER_RING)
+			return r; /* the fd will do */
 	}
 	do {
 		todo = publish(ring);
@@ -534,12 +520,12 @@ void evr_ring_take_back(struct evr_ring *ring,
 {
 	struct io_uring_sq *sq = &ring->uring.sq;
 	unsigned head = io_uring_smp_load_acquire(sq->khead);
-	unsigned i;
+	unsigned i, tail = sq->sqe_tail;
 
-	for (i = head; i != sq->sqe_tail; i++)
-		each(arg, sq->sqes[i & sq->ring_mask].user_data);
 	sq->sqe_head = sq->sqe_tail = head;
 	io_uring_smp_store_release(sq->ktail, head);
+	for (i = head; i != tail; i++)
+		each(arg, sq->sqes[i & sq->ring_mask].user_data);
 }
 
 /*

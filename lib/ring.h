@@ -149,7 +149,7 @@ void evr_ring_reap(struct evr_ring *ring, evr_ring_complete *complete,
 
 /*
  * Empty the SQ of what was filled and not yet submitted, and call each (arg,
- * user_data) for it.
+ * user_data) for it.  each takes no SQEs.
  */
 void evr_ring_take_back(struct evr_ring *ring,
 			void (*each)(void *arg, uint64_t user_data), void *arg);
