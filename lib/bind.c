@@ -134,10 +134,8 @@ static void poll_events(struct ev_loop *loop, double timeout)
 {
 	struct binding *b = find_binding(loop);
 
-	if (evr_likely(evr_poll_turn(b->poll, timeout)))
-		return;
-	give_back(b);
-	evr_host_poll(&b->host, 0.);
+	if (evr_unlikely(!evr_poll_turn(b->poll, timeout)))
+		give_back(b);
 }
 
 /*

@@ -5,7 +5,8 @@ include_HEADERS = include/evring.h include/evring-embed.h
 # The objects, once. Tests link this: hidden evr_ functions can be tested and
 # nothing is exported for tests.
 noinst_LTLIBRARIES += %D%/libevr.la
-%C%_libevr_la_SOURCES = \
+%C%_libevr_la_SOURCES = $(evr_sources)
+evr_sources = \
 	%D%/bind.c \
 	%D%/evr.h \
 	%D%/layout.c %D%/layout.h \

@@ -92,9 +92,6 @@ enum {
 	MAX_EVENTS = 8192
 };
 
-/* Seconds to sleep when the kernel is short of something. */
-static const double PATIENCE = 1e-3;
-
 /* What we remember of an fd besides libev's ANFD.  Promotion will live here. */
 struct evr_fd {
 	unsigned char emask; /* libev's, as we left it; see notice_new_set() */
@@ -107,6 +104,7 @@ struct evr_poll {
 	struct evr_ring ring;
 	bool lost;     /* the ring is gone and could not be replaced */
 	bool hopeless; /* no memory for what a ring needs: to be lost */
+	bool broken;   /* the ring asks what it should not: to be replaced */
 
 	enum home_state state;
 	bool in_ring; /* EPOLL_WAIT; otherwise the polled form */
@@ -302,77 +300,11 @@ int evr_poll_new(struct evr_poll **ret_poll, const struct evr_host *host,
 	return 0;
 }
 
-/* A change that the kernel has not seen: libev's backend makes it at once. */
-static void make_unsent(void *arg, uint64_t user_data)
-{
-	struct evr_poll *p = arg;
-	unsigned tag = (unsigned)(user_data >> 32) & ~(unsigned)TAG_RETRY;
-	int fd = (int)(uint32_t)user_data;
-	struct evr_anfd *anfd = evr_host_anfd(&p->host, fd);
-
-	if ((tag == TAG_ADD || tag == TAG_MOD) && want_of(anfd))
-		evr_host_modify(&p->host, fd, 0, want_of(anfd));
-}
-
-/*
- * End the ring; what it was asked and did not do yet is done by libev.  (In a
- * forked child the parent will do it.)
- */
-static void drop_ring(struct evr_poll *p)
-{
-	if (evr_ring_is_mapped(&p->ring))
-		evr_ring_take_back(&p->ring, make_unsent, p);
-	evr_ring_exit(&p->ring);
-}
-
-/* Out of what it takes to go on: libev's backend will. */
-static void lose_ring(struct evr_poll *p)
-{
-	drop_ring(p);
-	p->lost = true;
-	p->stats.rings_lost++;
-}
-
-void evr_poll_free(struct evr_poll *p)
-{
-	if (!p)
-		return;
-	if (!p->lost)
-		drop_ring(p);
-	free(p->events);
-	free(p->changes);
-	free(p->fds);
-	free(p->always);
-	free(p);
-}
-
-/* A ring for this process and thread, in place of one that cannot be used. */
-static bool replace_ring(struct evr_poll *p)
-{
-	struct evr_ring_config config = p->ring.config;
-
-	if (p->lost)
-		return false;
-	drop_ring(p);
-	p->stats.ring_rebuilds++;
-	if (make_ring(p, config) < 0) {
-		p->lost = true;
-		p->stats.rings_lost++;
-		return false;
-	}
-	return true;
-}
-
-static bool ready_ring(struct evr_poll *p)
-{
-	if (evr_likely(!p->lost && evr_ring_is_ours(&p->ring)))
-		return true;
-	return replace_ring(p);
-}
-
 /*
  * changes of the set
  */
+
+static void take_back(struct evr_poll *p);
 
 static bool has_epoll_ctl(const struct evr_poll *p)
 {
@@ -426,8 +358,9 @@ static void change_by_libev(struct evr_poll *p, int fd, int oev, int nev)
 	struct evr_anfd *anfd;
 
 	p->stats.handed_over++;
-	if (evr_ring_has_unsent(&p->ring))
-		(void)evr_ring_flush(&p->ring);
+	if (!p->lost && evr_ring_has_unsent(&p->ring) &&
+	    evr_ring_flush(&p->ring) < 0)
+		take_back(p);
 	evr_host_modify(&p->host, fd, oev, nev);
 	anfd = evr_host_anfd(&p->host, fd);
 	set_emask(p, fd, anfd->emask);
@@ -435,6 +368,20 @@ static void change_by_libev(struct evr_poll *p, int fd, int oev, int nev)
 		p->nr_reported++; /* it was killed: EV_ERROR */
 	if (anfd->emask & EVR_EMASK_EPERM && !add_always(p, fd))
 		p->hopeless = true; /* not at once: it may be being reaped */
+}
+
+/* The set may have anything for fd: libev's backend makes it what is wanted. */
+static void change_afresh(struct evr_poll *p, int fd)
+{
+	struct evr_anfd *anfd = evr_host_anfd(&p->host, fd);
+
+	if (!want_of(anfd))
+		return;
+	set_emask(p, fd, anfd->emask & EVR_EMASK_EPERM); /* believe nothing */
+	if (anfd->reify) /* it may be closed by now: trap e */
+		anfd->reify |= EV__IOFDSET;
+	else
+		change_by_libev(p, fd, 0, want_of(anfd));
 }
 
 /* A watcher that goes on with other events means the same file; one that
@@ -464,7 +411,7 @@ static void leave_home(struct evr_poll *p)
 		return;
 	sqe = evr_ring_get_sqe(&p->ring);
 	if (!sqe) {
-		p->hopeless = true; /* not at once: it may be being reaped */
+		p->broken = true; /* not at once: it may be being reaped */
 		return;
 	}
 	io_uring_prep_cancel64(sqe, make_tag(TAG_HOME, 0), 0);
@@ -510,8 +457,10 @@ static void start_fd(struct evr_poll *p, struct evr_fd *state, int fd, int oev,
 	}
 	set_emask(p, fd, nev);
 	anfd->egen++;
-	if (!queue_change(p, tag, fd))
-		change_by_libev(p, fd, 0, nev);
+	if (!queue_change(p, tag, fd)) {
+		p->broken |= p->is_doubtful;
+		change_afresh(p, fd);
+	}
 }
 
 /* The set keeps the fd (trap c). */
@@ -520,24 +469,6 @@ static void stop_fd(struct evr_poll *p, struct evr_fd *state, int fd)
 	if (has_forgotten(state, evr_host_anfd(&p->host, fd)))
 		leave_home(p);
 	set_watched(p, state, false);
-}
-
-bool evr_poll_modify(struct evr_poll *p, int fd, int oev, int nev)
-{
-	struct evr_fd *state;
-
-	if (!ready_ring(p))
-		return false;
-	state = fd_state(p, fd);
-	if (!state) {
-		p->hopeless = true;
-		return false;
-	}
-	if (nev)
-		start_fd(p, state, fd, oev, nev);
-	else
-		stop_fd(p, state, fd);
-	return true;
 }
 
 /* The wrong guess of trap b: the change to make instead, or 0. */
@@ -572,9 +503,143 @@ static void change_failed(struct evr_poll *p, unsigned tag, int fd, int res)
 	other = other_guess(state, tag, res);
 	if (other && queue_change(p, other, fd))
 		return;
-	set_emask(p, fd, anfd->emask & EVR_EMASK_EPERM); /* believe nothing */
-	if (!anfd->reify) /* or it may be closed by now: trap e */
-		change_by_libev(p, fd, 0, want_of(anfd));
+	change_afresh(p, fd);
+}
+
+/*
+ * losing and replacing the ring
+ */
+
+/* What the kernel was to be told, and was not. */
+static void undo(void *arg, uint64_t user_data)
+{
+	struct evr_poll *p = arg;
+	unsigned tag = (unsigned)(user_data >> 32) & ~(unsigned)TAG_RETRY;
+
+	if (tag == TAG_HOME) {
+		p->state = IDLE;
+	} else if (tag == TAG_CANCEL) {
+		p->broken |= p->state == LEAVING; /* it asks the old set */
+	} else {
+		p->hand_over = true;
+		p->broken |= p->is_doubtful; /* and will remain so */
+		change_afresh(p, (int)(uint32_t)user_data);
+	}
+}
+
+/* Empty the SQ: libev's backend makes the changes. */
+static void take_back(struct evr_poll *p)
+{
+	evr_ring_take_back(&p->ring, undo, p);
+	p->look = true; /* hints may not have been taken */
+}
+
+/* (In a forked child the parent will do what the ring did not do yet.) */
+static void drop_ring(struct evr_poll *p)
+{
+	if (evr_ring_is_mapped(&p->ring))
+		take_back(p);
+	evr_ring_exit(&p->ring);
+}
+
+/* Out of what it takes to go on: libev's backend will. */
+static void lose_ring(struct evr_poll *p)
+{
+	drop_ring(p);
+	p->lost = true;
+	p->stats.rings_lost++;
+}
+
+void evr_poll_free(struct evr_poll *p)
+{
+	if (!p)
+		return;
+	if (!p->lost)
+		drop_ring(p);
+	free(p->events);
+	free(p->changes);
+	free(p->fds);
+	free(p->always);
+	free(p);
+}
+
+/* A ring for this process and thread, in place of one that cannot be used. */
+static void replace_ring(struct evr_poll *p)
+{
+	struct evr_ring_config config = p->ring.config;
+
+	drop_ring(p);
+	p->broken = false;
+	p->stats.ring_rebuilds++;
+	if (make_ring(p, config) < 0) {
+		p->lost = true;
+		p->stats.rings_lost++;
+	}
+}
+
+/* The answer to any change may have been lost. */
+static void change_all_afresh(struct evr_poll *p)
+{
+	int fd;
+
+	for (fd = 0; fd < p->nr_fds; fd++)
+		change_afresh(p, fd);
+}
+
+/* Errors of an enter that may be gone in the next turn. */
+static bool will_pass(int error)
+{
+	return error == -EAGAIN || error == -EBUSY || error == -ENOMEM;
+}
+
+/*
+ * The kernel refused an enter: what it was to change is changed by libev.  A
+ * ring that worked, and will not any more, may be replaced by one that does;
+ * one that never did would not be the last.
+ */
+static void survive(struct evr_poll *p, int error)
+{
+	bool lost_answers =
+		error == -EBADR || (evr_ring_is_mapped(&p->ring) &&
+				    evr_ring_has_overflown(&p->ring));
+
+	if (will_pass(error))
+		take_back(p);
+	else if (p->ring.has_worked && !p->hopeless)
+		replace_ring(p);
+	else
+		lose_ring(p);
+	if (lost_answers)
+		change_all_afresh(p);
+}
+
+static bool ready_ring(struct evr_poll *p)
+{
+	if (evr_unlikely(p->lost))
+		return false;
+	if (evr_unlikely(p->broken || p->hopeless))
+		survive(p, -EBADFD);
+	else if (evr_unlikely(!evr_ring_is_ours(&p->ring)))
+		replace_ring(p);
+	return !p->lost;
+}
+
+bool evr_poll_modify(struct evr_poll *p, int fd, int oev, int nev)
+{
+	struct evr_fd *state;
+
+	if (!ready_ring(p))
+		return false;
+	state = fd_state(p, fd);
+	if (!state) {
+		p->hopeless = true;
+		return false;
+	}
+	if (nev)
+		start_fd(p, state, fd, oev, nev);
+	else
+		stop_fd(p, state, fd);
+	return true;
 }
 
 /*
@@ -749,6 +814,12 @@ static int enter_ring(struct evr_poll *p, double timeout)
 			    : evr_ring_submit(&p->ring);
 }
 
+/* Neither the end of the wait nor a signal: this turn has not taken place. */
+static bool is_refusal(int r)
+{
+	return r < 0 && r != -ETIME && r != -EINTR;
+}
+
 /* Submit, sleep for up to timeout, take what came. */
 static int ask_ring(struct evr_poll *p, double timeout)
 {
@@ -759,10 +830,12 @@ static int ask_ring(struct evr_poll *p, double timeout)
 	evr_host_release(&p->host);
 	r = enter_ring(p, timeout);
 	evr_host_acquire(&p->host);
-	do {
+	evr_ring_reap(&p->ring, complete, p);
+	while (evr_unlikely(evr_ring_has_overflown(&p->ring) &&
+			    !is_refusal(r))) {
+		r = evr_ring_submit(&p->ring);
 		evr_ring_reap(&p->ring, complete, p);
-	} while (evr_unlikely(evr_ring_has_overflown(&p->ring) &&
-			      evr_ring_submit(&p->ring) >= 0));
+	}
 	return r;
 }
 
@@ -809,12 +882,6 @@ static int turn_polled(struct evr_poll *p, double timeout)
 	return r;
 }
 
-/* Errors of an enter that may be gone in the next turn. */
-static bool will_pass(int error)
-{
-	return error == -EAGAIN || error == -EBUSY || error == -ENOMEM;
-}
-
 static int ask(struct evr_poll *p, double timeout)
 {
 	int r;
@@ -824,68 +891,43 @@ static int ask(struct evr_poll *p, double timeout)
 		if (p->nr_reported || p->nr_always)
 			timeout = 0.;
 		r = p->in_ring ? ask_ring(p, timeout) : turn_polled(p, timeout);
+		if (evr_unlikely(p->broken || p->hopeless))
+			return -EBADFD;
 	} while (evr_unlikely(p->again) && r >= 0);
 	return r;
 }
 
 /*
- * The kernel refused for good.  A ring that worked may be replaced by one that
- * does; one that never did would not be the last.
- */
-static bool survive(struct evr_poll *p)
-{
-	if (p->ring.has_worked)
-		return replace_ring(p);
-	lose_ring(p);
-	return false;
-}
-
-/* What is left to do after the kernel was asked.  False: the ring is lost. */
-static bool settle(struct evr_poll *p, int r)
-{
-	if (p->hopeless) {
-		lose_ring(p);
-		return false;
-	}
-	if (r >= 0 || r == -ETIME || r == -EINTR)
-		return true;
-	p->hand_over = true;
-	return will_pass(r) || survive(p);
-}
-
-/*
- * libev's backend looks.  When the ring was refused for the moment it also
- * sleeps a little in its place: not long, some changes may still be unsent.
+ * libev's backend looks, and has the whole turn when the ring was refused: all
+ * changes are made by now.
  */
 static void let_libev_look(struct evr_poll *p, int r, double timeout)
 {
-	if (!will_pass(r) || p->nr_reported || p->nr_always)
+	if (!is_refusal(r) || p->nr_reported || p->nr_always)
 		timeout = 0.;
-	else if (timeout > PATIENCE)
-		timeout = PATIENCE;
 	p->stats.handed_over++;
 	evr_host_poll(&p->host, timeout);
 }
 
 bool evr_poll_turn(struct evr_poll *p, double timeout)
 {
-	int r;
+	int r = -ENXIO;
 
 	p->stats.turns++;
-	if (!ready_ring(p))
-		return false;
 	p->nr_reported = 0;
 	p->hand_over = false;
 	p->called = false;
-	r = ask(p, timeout);
-	if (evr_unlikely(p->hopeless || r < 0) && !settle(p, r))
-		return false;
+	if (evr_likely(ready_ring(p))) {
+		r = ask(p, timeout);
+		if (evr_unlikely(is_refusal(r)))
+			survive(p, r);
+	}
 	p->stats.waits_avoided += !p->called;
 	report_always(p);
-	if (evr_unlikely(p->hand_over))
+	if (evr_unlikely(p->hand_over || is_refusal(r)))
 		let_libev_look(p, r, timeout);
 	p->is_doubtful = false;
-	return true;
+	return !p->lost;
 }
 
 enum evring_tier evr_poll_tier(const struct evr_poll *p)

@@ -32,7 +32,7 @@ bool evr_poll_modify(struct evr_poll *poll, int fd, int oev, int nev);
 
 /*
  * One turn: wait up to timeout seconds, tell libev what is ready.  False: there
- * is no ring any more, nothing was done, and libev's backend must go on alone.
+ * is no ring any more, libev's backend had this turn and must go on alone.
  */
 bool evr_poll_turn(struct evr_poll *poll, double timeout);
 
