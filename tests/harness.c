@@ -99,7 +99,8 @@ int count_fds(void)
 	DIR *dir = opendir("/proc/self/fd");
 	int nr = -1; /* dir's own */
 
-	ck_assert_ptr_nonnull(dir);
+	if (!dir)
+		ck_abort_msg("no /proc");
 	while (readdir(dir))
 		nr++;
 	closedir(dir);
@@ -130,7 +131,8 @@ int count_mappings(const char *what)
 	char line[512];
 	int nr = 0;
 
-	ck_assert_ptr_nonnull(maps);
+	if (!maps)
+		ck_abort_msg("no /proc");
 	while (fgets(line, sizeof(line), maps))
 		nr += !what || strstr(line, what);
 	fclose(maps);
@@ -143,16 +145,4 @@ double now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
-}
-
-int main(void)
-{
-	SRunner *runner = srunner_create(make_suite());
-	int nr_failed;
-
-	srunner_set_tap(runner, "-");
-	srunner_run_all(runner, CK_SILENT);
-	nr_failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return nr_failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * harness.h - what all test programs share: one main, skips that are printed,
- * children that end.
+ * harness.h - what all test programs share: one main (main.c), skips that are
+ * printed, children that end.
  */
 #ifndef HARNESS_H
 #define HARNESS_H

@@ -27,8 +27,8 @@ EXTRA_DIST += $(check_scripts)
 TESTS += $(check_scripts)
 
 test_cflags = $(AM_CFLAGS) $(CHECK_CFLAGS)
-test_common = %D%/harness.c %D%/harness.h %D%/sandbox.c %D%/sandbox.h \
-	%D%/works.h
+test_common = %D%/harness.c %D%/harness.h %D%/main.c \
+	%D%/sandbox.c %D%/sandbox.h %D%/works.h
 # The whole library, hidden functions included.
 test_libs = lib/libevr.la $(LIBURING_LIBS) $(EV_LIBS) $(CHECK_LIBS) -lpthread
 
@@ -108,7 +108,26 @@ scenarios = \
 %C%_conform_t_SOURCES = %D%/conform.c $(scenarios) $(test_common)
 %C%_conform_t_CFLAGS = $(test_cflags)
 %C%_conform_t_LDADD = lib/libevring.la $(EV_LIBS) $(CHECK_LIBS) -lpthread
+
+# The same scenarios, with a library whose calls can fail.
+check_PROGRAMS += %D%/faults.t
+check_LTLIBRARIES += %D%/libfaulty.la
+TESTS += %D%/faults.t
+%C%_libfaulty_la_SOURCES = $(evr_sources)
+%C%_libfaulty_la_CPPFLAGS = $(AM_CPPFLAGS) \
+	-include $(top_srcdir)/%D%/faults/calls.h
+%C%_faults_t_SOURCES = %D%/faults.c %D%/faults/calls.h %D%/faults/inject.c \
+	%D%/faults/inject.h %D%/faults/told.c \
+	$(scenarios) %D%/harness.c %D%/harness.h
+%C%_faults_t_CFLAGS = $(test_cflags)
+%C%_faults_t_LDADD = %D%/libfaulty.la $(LIBURING_LIBS) $(EV_LIBS) \
+	$(CHECK_LIBS) -lpthread
 endif
+
+# All faults, for every n, in every mode and row: hours.
+.PHONY: check-faults
+check-faults: %D%/faults.t
+	%D%/faults.t --all
 
 # Random programs on libev's own backend and on evring in every form; see the
 # text of fuzz/differential.c. `make check-fuzz' runs it for 8 seconds, the

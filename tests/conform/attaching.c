@@ -119,7 +119,7 @@ START_TEST(a_default_loop_is_like_any_other)
 	watch(&w, pair.ours, EV_READ);
 	settle();
 	check_that(ev_is_default_loop(scene.loop));
-	if (is_evring()) {
+	if (promises_more()) {
 		loop = evring_default_loop(0, &scene.mode->config);
 		check_that(loop == scene.loop);
 	}
@@ -127,7 +127,7 @@ START_TEST(a_default_loop_is_like_any_other)
 	put(pair.theirs);
 	check_turn(&w, EV_READ);
 	close_scene();
-	if (is_evring()) {
+	if (promises_more()) {
 		loop = evring_default_loop(EVFLAG_NOENV, &scene.mode->config);
 		check_that(evring_tier(loop) == expected_tier(scene.mode));
 		ev_loop_destroy(loop);
@@ -186,10 +186,7 @@ START_TEST(a_loop_is_destroyed_with_all_watchers_active)
 		struct ev_loop *loop = scene.loop;
 
 		scene.loop = open_oracle();
-		if (is_evring())
-			check_int(
-				evring_attach(scene.loop, &scene.mode->config),
-				==, 0);
+		check_that(attach_other(scene.loop));
 		pair = open_pair();
 		watch(&w[0], pair.ours, EV_READ);
 		watch(&w[1], pair.theirs, EV_READ | EV_WRITE);

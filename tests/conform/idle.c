@@ -25,9 +25,9 @@ START_TEST(a_quiet_turn_makes_no_system_call)
 	ev_timer_start(scene.loop, &timer);
 	settle();
 	turns(3);
-	before = is_evring() ? stats() : (struct evring_stats){ 0 };
+	before = promises_more() ? stats() : (struct evring_stats){ 0 };
 	turns(1000);
-	if (is_evring()) {
+	if (promises_more()) {
 		after = stats();
 		check_int(after.turns - before.turns, ==, 1000);
 		check_int(after.enters - before.enters, ==, 0);
@@ -56,12 +56,13 @@ START_TEST(an_idle_loop_is_not_woken)
 	watch(&w, pair.ours, EV_READ);
 	settle();
 	nap(SHORT_NAP);
-	if (is_evring())
+	if (promises_more())
 		before = stats();
 	iterations = ev_iteration(scene.loop);
 	nap(0.3);
-	check_int(ev_iteration(scene.loop) - iterations, <=, 2);
-	if (is_evring())
+	check_int(ev_iteration(scene.loop) - iterations, <=,
+		  is_faulty ? 20 : 2);
+	if (promises_more())
 		check_int(stats().enters - before.enters, <=, 3);
 	check_int(w.nr, ==, 0);
 	close_scene();

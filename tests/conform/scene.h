@@ -145,10 +145,19 @@ void open_scene_with(int i, unsigned flags); /* EVFLAG_ */
 void open_default_scene(int i);		     /* for signals and children */
 void close_scene(void);
 
+/* What evring calls is going to fail: it may refuse to attach, or lose its
+   ring, and does not promise more than libev. */
+extern bool is_faulty;
+
+/* How many waits were ended by a fault; NULL: none will be. */
+extern int (*nr_faulty_waits)(void);
+
 bool is_evring(void); /* not the oracle */
+bool promises_more(void);
 enum evring_tier expected_tier(const struct mode *mode);
 struct evring_stats stats(void);
 void attach(void);
+bool attach_other(struct ev_loop *loop); /* false: it should have worked */
 void detach(void);
 
 struct ev_loop *open_oracle(void);

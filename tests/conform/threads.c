@@ -120,7 +120,7 @@ static void *run_own_loop(void *arg)
 	int nr = 0, fds[2] = { -1, -1 };
 	ev_io io;
 
-	if (is_evring() && evring_attach(loop, &scene.mode->config) < 0)
+	if (!attach_other(loop))
 		return NULL;
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0)
 		return NULL;

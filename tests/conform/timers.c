@@ -30,7 +30,7 @@ START_TEST(a_timer_is_not_rounded_up_to_a_millisecond)
 			best = now() - start_time;
 	}
 	check_time(best, >=, 200e-6);
-	if (is_evring() && !under_valgrind())
+	if (promises_more() && !under_valgrind())
 		check_time(best, <, 700e-6);
 	close_scene();
 }
@@ -197,7 +197,8 @@ START_TEST(timeout_collect_interval_delays_timers)
 	set_alarm(&w, 0.001, 0.);
 	while (!w.nr)
 		run_once();
-	check_time(now() - start_time, >=, 0.02);
+	if (!is_faulty) /* the end of a ring interrupts an epoll_wait */
+		check_time(now() - start_time, >=, 0.02);
 	ev_set_timeout_collect_interval(scene.loop, 0.);
 	close_scene();
 }
