@@ -146,6 +146,15 @@ CLEANFILES += %D%/differential
 check-fuzz: %D%/differential
 	%D%/differential
 
+# What scripts/soak runs beside the echo daemon.
+soak_programs = %D%/soak/churn %D%/soak/mill
+EXTRA_PROGRAMS += $(soak_programs)
+CLEANFILES += $(soak_programs)
+%C%_soak_churn_SOURCES = %D%/soak/churn.c %D%/soak/soak.c %D%/soak/soak.h
+%C%_soak_mill_SOURCES = %D%/soak/mill.c %D%/soak/mill.h %D%/soak/jobs.c \
+	%D%/soak/soak.c %D%/soak/soak.h
+%C%_soak_mill_LDADD = lib/libevring.la $(EV_LIBS) -lpthread
+
 # The tests of the library's files under valgrind, one process for each program,
 # so that it sees all. Not conform.t: one process cannot hold it all, and a
 # process for each of its tests takes an hour; it runs under the sanitizers.
