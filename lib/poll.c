@@ -35,6 +35,9 @@
  *    explain, libev makes a new set, mostly with the fd number of the old one.
  *    Fork watchers hear of it, but sometimes too late.  It forgets the masks
  *    of all watched fds, and adds them anew.  See notice_new_set().
+ * h) The release and acquire callbacks may fork, and so may a signal handler
+ *    during the wait.  The child comes back into the middle of a turn, without
+ *    the mappings of the ring.  For it the turn is over, as after a signal.
  *
  * States of the request that asks the set, and the function that moves it:
  *
@@ -823,13 +826,16 @@ static bool is_refusal(int r)
 /* Submit, sleep for up to timeout, take what came. */
 static int ask_ring(struct evr_poll *p, double timeout)
 {
-	int r;
+	int r = 0;
 
 	if (!arm_home(p))
 		return -EAGAIN;
 	evr_host_release(&p->host);
-	r = enter_ring(p, timeout);
+	if (evr_likely(evr_ring_is_mapped(&p->ring))) /* trap h */
+		r = enter_ring(p, timeout);
 	evr_host_acquire(&p->host);
+	if (evr_unlikely(!evr_ring_is_mapped(&p->ring)))
+		return -EINTR;
 	evr_ring_reap(&p->ring, complete, p);
 	while (evr_unlikely(evr_ring_has_overflown(&p->ring) &&
 			    !is_refusal(r))) {

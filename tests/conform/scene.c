@@ -229,9 +229,14 @@ void open_scene(int i)
 }
 
 /* Signals and children need it. */
+void open_default_scene_with(int i, unsigned flags)
+{
+	use_loop(i, ev_default_loop(EVFLAG_NOENV | EVBACKEND_EPOLL | flags));
+}
+
 void open_default_scene(int i)
 {
-	use_loop(i, ev_default_loop(EVFLAG_NOENV | EVBACKEND_EPOLL));
+	open_default_scene_with(i, 0);
 }
 
 struct evring_stats stats(void)

@@ -143,6 +143,7 @@ scene_fail(const char *file, int line, const char *format, ...);
 void open_scene(int i);
 void open_scene_with(int i, unsigned flags); /* EVFLAG_ */
 void open_default_scene(int i);		     /* for signals and children */
+void open_default_scene_with(int i, unsigned flags);
 void close_scene(void);
 
 /* What evring calls is going to fail: it may refuse to attach, or lose its
