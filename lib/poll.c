@@ -17,7 +17,7 @@
  *
  * a) A completion ends the wait, so changes of the set answer only when they
  *    fail.  They fail at once, within the submission, so the full timeout is
- *    still ahead when the wait is repeated.
+ *    still ahead when the wait is repeated.  But see trap i.
  * b) libev does not say whether a watcher that starts again means the same file
  *    as before: the fd may have been closed and opened.  A change (MOD) fails
  *    for a new file and an addition (ADD) for the old one.  We try what was
@@ -38,6 +38,11 @@
  * h) The release and acquire callbacks may fork, and so may a signal handler
  *    during the wait.  The child comes back into the middle of a turn, without
  *    the mappings of the ring.  For it the turn is over, as after a signal.
+ * i) While somebody else holds the lock of the set (reads its fdinfo, closes a
+ *    file in it), the kernel makes our changes in worker threads, later and in
+ *    any order.  Two of one fd must not be under way at once: the last to be
+ *    made could be the older one.  That a change was made is known by an event
+ *    of its generation; where none came, the kernel is asked before the next.
  *
  * States of the request that asks the set, and the function that moves it:
  *
@@ -100,6 +105,7 @@ struct evr_fd {
 	unsigned char emask; /* libev's, as we left it; see notice_new_set() */
 	bool is_watched;
 	bool is_reused; /* a restart meant a new file, the last time (trap b) */
+	unsigned char under_way; /* tag of a change that may be (trap i) */
 };
 
 struct evr_poll {
@@ -114,10 +120,9 @@ struct evr_poll {
 	bool look;    /* polled form: epoll_wait (0) may find something */
 
 	/* Of one turn and the changes before it. */
-	bool again;	  /* ask once more */
-	bool hand_over;	  /* let libev's backend look */
-	bool called;	  /* there was a system call */
-	bool is_doubtful; /* the set may be a new one */
+	bool again;	/* ask once more */
+	bool hand_over; /* let libev's backend look */
+	bool called;	/* there was a system call */
 	int nr_reported;
 
 	/* Where EPOLL_WAIT puts events, from arming to its answer. */
@@ -330,6 +335,19 @@ static void set_emask(struct evr_poll *p, int fd, int emask)
 		state->emask = (unsigned char)emask;
 }
 
+/* Before another change of fd (trap i). */
+static void finish_change(struct evr_poll *p, int fd)
+{
+	struct evr_fd *state = fd_state(p, fd);
+	unsigned tag = state ? state->under_way : 0;
+
+	if (evr_likely(!tag) || p->lost)
+		return;
+	state->under_way = 0;
+	if (evr_ring_finish(&p->ring, make_tag(tag, fd)) < 0)
+		take_back(p);
+}
+
 /* Have the set changed with the next enter.  False: no SQE to be had. */
 static bool queue_change(struct evr_poll *p, unsigned tag, int fd)
 {
@@ -337,11 +355,14 @@ static bool queue_change(struct evr_poll *p, unsigned tag, int fd)
 				   [TAG_MOD] = EPOLL_CTL_MOD,
 				   [TAG_DEL] = EPOLL_CTL_DEL };
 	struct evr_anfd *anfd = evr_host_anfd(&p->host, fd);
-	struct io_uring_sqe *sqe = evr_ring_get_sqe(&p->ring);
 	struct epoll_event *change;
+	struct io_uring_sqe *sqe;
 
+	finish_change(p, fd);
+	sqe = evr_ring_get_sqe(&p->ring);
 	if (evr_unlikely(!sqe))
 		return false;
+	p->fds[fd].under_way = (unsigned char)tag;
 	change = &p->changes[evr_ring_sqe_index(&p->ring, sqe)];
 	change->events = epoll_mask(anfd->events);
 	change->data.u64 = (uint64_t)anfd->egen << 32 | (uint32_t)fd;
@@ -361,6 +382,7 @@ static void change_by_libev(struct evr_poll *p, int fd, int oev, int nev)
 	struct evr_anfd *anfd;
 
 	p->stats.handed_over++;
+	finish_change(p, fd);
 	if (!p->lost && evr_ring_has_unsent(&p->ring) &&
 	    evr_ring_flush(&p->ring) < 0)
 		take_back(p);
@@ -430,19 +452,12 @@ static bool has_forgotten(const struct evr_fd *state,
 
 /*
  * Is the set a new one (trap g)?  If libev forgot the mask of an fd, yes.  If
- * nothing was watched there was no mask to forget; then a MOD of ours proves
- * the old set by success, and nothing else proves anything.
+ * nothing was watched there was no mask to forget, and nothing proves anything.
  */
 static void notice_new_set(struct evr_poll *p, const struct evr_fd *state,
-			   const struct evr_anfd *anfd, unsigned tag)
+			   const struct evr_anfd *anfd)
 {
-	if (has_forgotten(state, anfd))
-		leave_home(p);
-	else if (p->nr_watched)
-		return;
-	else if (tag == TAG_MOD && can_queue(p, anfd))
-		p->is_doubtful = true;
-	else
+	if (has_forgotten(state, anfd) || !p->nr_watched)
 		leave_home(p);
 }
 
@@ -452,7 +467,7 @@ static void start_fd(struct evr_poll *p, struct evr_fd *state, int fd, int oev,
 	struct evr_anfd *anfd = evr_host_anfd(&p->host, fd);
 	unsigned tag = guess_change(state, anfd->emask, oev, nev);
 
-	notice_new_set(p, state, anfd, tag);
+	notice_new_set(p, state, anfd);
 	set_watched(p, state, true);
 	if (!can_queue(p, anfd)) {
 		change_by_libev(p, fd, oev, nev);
@@ -460,10 +475,8 @@ static void start_fd(struct evr_poll *p, struct evr_fd *state, int fd, int oev,
 	}
 	set_emask(p, fd, nev);
 	anfd->egen++;
-	if (!queue_change(p, tag, fd)) {
-		p->broken |= p->is_doubtful;
+	if (!queue_change(p, tag, fd))
 		change_afresh(p, fd);
-	}
 }
 
 /* The set keeps the fd (trap c). */
@@ -494,15 +507,19 @@ static void change_failed(struct evr_poll *p, unsigned tag, int fd, int res)
 	struct evr_fd *state = fd_state(p, fd);
 	unsigned other;
 
-	if (tag == TAG_DEL) {
+	if (res == -ECANCELED) { /* by finish_change() */
+		p->again = true;
+		return;
+	}
+	if (state->under_way == tag)
+		state->under_way = 0;
+	if ((tag & ~(unsigned)TAG_RETRY) == TAG_DEL) {
 		p->hand_over = true; /* in the set by another number */
 		return;
 	}
 	if (!want_of(anfd))
 		return;
 	p->again = true;
-	if (p->is_doubtful && tag == TAG_MOD)
-		leave_home(p);
 	other = other_guess(state, tag, res);
 	if (other && queue_change(p, other, fd))
 		return;
@@ -525,7 +542,7 @@ static void undo(void *arg, uint64_t user_data)
 		p->broken |= p->state == LEAVING; /* it asks the old set */
 	} else {
 		p->hand_over = true;
-		p->broken |= p->is_doubtful; /* and will remain so */
+		p->fds[(uint32_t)user_data].under_way = 0;
 		change_afresh(p, (int)(uint32_t)user_data);
 	}
 }
@@ -537,11 +554,25 @@ static void take_back(struct evr_poll *p)
 	p->look = true; /* hints may not have been taken */
 }
 
+/* Another thread cannot wait for what is under way, and a child need not. */
+static void finish_changes(struct evr_poll *p)
+{
+	bool is_ours = evr_ring_is_ours(&p->ring);
+	int fd;
+
+	for (fd = 0; fd < p->nr_fds; fd++)
+		if (is_ours)
+			finish_change(p, fd);
+		else
+			p->fds[fd].under_way = 0;
+}
+
 /* (In a forked child the parent will do what the ring did not do yet.) */
 static void drop_ring(struct evr_poll *p)
 {
 	if (evr_ring_is_mapped(&p->ring))
 		take_back(p);
+	finish_changes(p);
 	evr_ring_exit(&p->ring);
 }
 
@@ -653,6 +684,8 @@ bool evr_poll_modify(struct evr_poll *p, int fd, int oev, int nev)
 static void restrict_fd(struct evr_poll *p, int fd, unsigned want)
 {
 	set_emask(p, fd, (int)want);
+	if (want)
+		evr_host_anfd(&p->host, fd)->egen++;
 	if (!has_epoll_ctl(p) || !queue_change(p, want ? TAG_MOD : TAG_DEL, fd))
 		p->hand_over = true;
 }
@@ -671,6 +704,30 @@ static void report(struct evr_poll *p, int fd, unsigned events)
 	p->stats.events++;
 }
 
+/* Of fd, that is not answered (trap i). */
+static unsigned change_under_way(const struct evr_poll *p, int fd)
+{
+	return fd < p->nr_fds ? p->fds[fd].under_way : 0;
+}
+
+/*
+ * An event of another generation: of a file that was closed here only, or of a
+ * change that is overdue.
+ */
+static void handle_foreign(struct evr_poll *p, int fd)
+{
+	if (!change_under_way(p, fd)) {
+		p->hand_over = true;
+		return;
+	}
+	finish_change(p, fd);
+	if (want_of(evr_host_anfd(&p->host, fd)))
+		change_afresh(p, fd);
+	else
+		restrict_fd(p, fd, 0);
+	p->again = true;
+}
+
 static void handle_event(struct evr_poll *p, const struct epoll_event *event)
 {
 	int fd = (int)(uint32_t)event->data.u64;
@@ -683,9 +740,11 @@ static void handle_event(struct evr_poll *p, const struct epoll_event *event)
 	}
 	anfd = evr_host_anfd(&p->host, fd);
 	if (evr_unlikely(anfd->egen != (uint32_t)(event->data.u64 >> 32))) {
-		p->hand_over = true; /* of a file that was closed here only */
+		handle_foreign(p, fd);
 		return;
 	}
+	if (change_under_way(p, fd) && change_under_way(p, fd) != TAG_DEL)
+		p->fds[fd].under_way = 0; /* it was made */
 	want = want_of(anfd);
 	if (evr_unlikely(!want || event->events & (EPOLLIN | EPOLLOUT) &
 					  ~epoll_mask(want)))
@@ -848,9 +907,14 @@ static int ask_ring(struct evr_poll *p, double timeout)
 /* The polled form: what the poll request hinted at, exactly. */
 static bool look_at_home(struct evr_poll *p)
 {
-	int nr = epoll_wait(evr_host_home(&p->host), p->events,
-			    (int)p->nr_events, 0);
+	int nr;
 
+	evr_host_release(&p->host);
+	nr = epoll_wait(evr_host_home(&p->host), p->events, (int)p->nr_events,
+			0);
+	evr_host_acquire(&p->host);
+	if (evr_unlikely(!evr_ring_is_mapped(&p->ring)))
+		return true; /* trap h */
 	p->called = true;
 	p->look = nr > 0; /* where there is something, there may be more */
 	if (nr > 0)
@@ -932,7 +996,6 @@ bool evr_poll_turn(struct evr_poll *p, double timeout)
 	report_always(p);
 	if (evr_unlikely(p->hand_over || is_refusal(r)))
 		let_libev_look(p, r, timeout);
-	p->is_doubtful = false;
 	return !p->lost;
 }
 

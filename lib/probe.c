@@ -29,8 +29,6 @@
 
 /* clang-format off */
 const struct evr_feature evr_features[] = {
-	{ "epoll-ctl",       EVR_HAVE_EPOLL_CTL,       EVR_HAVE_CQE_SKIP,
-	  "5.6",  "watch and forget fds without a system call" },
 	{ "r-disabled",      EVR_HAVE_R_DISABLED,      0,
 	  "5.10", "a ring made in one thread and run in another" },
 	{ "multishot-poll",  EVR_HAVE_MULTISHOT_POLL,  0,
@@ -45,6 +43,9 @@ const struct evr_feature evr_features[] = {
 	  "5.19", "no interrupts for completions" },
 	{ "single-issuer",   EVR_HAVE_SINGLE_ISSUER,   0,
 	  "6.0",  "one thread per ring, less locking" },
+	/* With a way to wait for one that is under way. */
+	{ "epoll-ctl",       EVR_HAVE_EPOLL_CTL,       EVR_HAVE_CQE_SKIP,
+	  "6.0",  "watch and forget fds without a system call" },
 	{ "defer-taskrun",   EVR_HAVE_DEFER_TASKRUN,   EVR_HAVE_SINGLE_ISSUER,
 	  "6.1",  "completions are made when the loop asks, not before" },
 	{ "region",          EVR_HAVE_REGION,          EVR_HAVE_R_DISABLED,

@@ -275,18 +275,24 @@ static uint64_t make_note(uint64_t process, uint64_t thread, int place)
 	return process << 40 | (thread & UINT32_MAX) << 8 | (uint8_t)place;
 }
 
-/* By its own number where the kernel can: the fd may be gone (trap f). */
-static void free_place(const struct evr_ring *ring, int place)
+/* By its place where the kernel can: the fd may be gone (trap f). */
+static int register_at(const struct evr_ring *ring, int place, unsigned opcode,
+		       const void *arg)
 {
-	struct io_uring_rsrc_update update = { .offset = (uint32_t)place };
 	unsigned fd = (unsigned)ring->uring.ring_fd;
-	unsigned opcode = IORING_UNREGISTER_RING_FDS;
 
 	if (ring->uring.features & IORING_FEAT_REG_REG_RING) {
 		fd = (unsigned)place;
 		opcode |= IORING_REGISTER_USE_REGISTERED_RING;
 	}
-	(void)io_uring_register(fd, opcode, &update, 1);
+	return io_uring_register(fd, opcode, arg, 1);
+}
+
+static void free_place(const struct evr_ring *ring, int place)
+{
+	struct io_uring_rsrc_update update = { .offset = (uint32_t)place };
+
+	(void)register_at(ring, place, IORING_UNREGISTER_RING_FDS, &update);
 }
 
 static void leave_note(const struct evr_ring *ring)
@@ -528,6 +534,34 @@ void evr_ring_take_back(struct evr_ring *ring,
 		each(arg, sq->sqes[i & sq->ring_mask].user_data);
 }
 
+/* Returns 0, -ENOENT if there is none, or -ETIME if it does not end. */
+static int sync_cancel(const struct evr_ring *ring, uint64_t user_data)
+{
+	struct io_uring_sync_cancel_reg reg = {
+		.addr = user_data,
+		.timeout = { .tv_nsec = 50000 },
+	};
+
+	if (ring->enter_flags & IORING_ENTER_REGISTERED_RING)
+		return register_at(ring, ring->enter_fd,
+				   IORING_REGISTER_SYNC_CANCEL, &reg);
+	return io_uring_register((unsigned)ring->uring.ring_fd,
+				 IORING_REGISTER_SYNC_CANCEL, &reg, 1);
+}
+
+/* The end of a request that does not answer wakes nobody: look again. */
+int evr_ring_finish(struct evr_ring *ring, uint64_t user_data)
+{
+	int r = evr_ring_has_unsent(ring) ? evr_ring_flush(ring) : 0;
+
+	if (r < 0)
+		return r;
+	do {
+		r = sync_cancel(ring, user_data);
+	} while (r == -ETIME || r == -EINTR);
+	return 0;
+}
+
 /*
  * reap
  */
@@ -622,7 +656,8 @@ static unsigned seen_features(struct evr_ring *ring)
 	probe = io_uring_get_probe_ring(&ring->uring);
 	if (!probe || !io_uring_opcode_supported(probe, EVR_OP_EPOLL_WAIT))
 		seen &= ~(unsigned)EVR_HAVE_EPOLL_WAIT;
-	if (!probe || !io_uring_opcode_supported(probe, IORING_OP_EPOLL_CTL))
+	if (!probe || !io_uring_opcode_supported(probe, IORING_OP_EPOLL_CTL) ||
+	    sync_cancel(ring, 0) != -ENOENT)
 		seen &= ~(unsigned)EVR_HAVE_EPOLL_CTL;
 	io_uring_free_probe(probe);
 	return seen;

@@ -129,6 +129,14 @@ int evr_ring_submit(struct evr_ring *ring);
 /* Submit what was filled, and no more. */
 int evr_ring_flush(struct evr_ring *ring);
 
+/*
+ * Submit what was filled, and return when no request with user_data is under
+ * way any more.  One that the kernel had not begun is cancelled: -ECANCELED.
+ *
+ * Returns 0, or what submitting returned.
+ */
+int evr_ring_finish(struct evr_ring *ring, uint64_t user_data);
+
 /* Is anything filled and not yet submitted? */
 bool evr_ring_has_unsent(const struct evr_ring *ring);
 

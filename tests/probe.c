@@ -29,7 +29,6 @@ static const struct {
 	unsigned bit;
 	unsigned dependents; /* what cannot be used without it */
 } features[] = {
-	{ "epoll-ctl",       EVR_HAVE_EPOLL_CTL,       0 },
 	{ "r-disabled",      EVR_HAVE_R_DISABLED,
 	  EVR_HAVE_REGION | EVR_HAVE_KERNEL_MEMORY },
 	{ "multishot-poll",  EVR_HAVE_MULTISHOT_POLL,  0 },
@@ -39,6 +38,7 @@ static const struct {
 	{ "coop-taskrun",    EVR_HAVE_COOP_TASKRUN,    0 },
 	{ "single-issuer",   EVR_HAVE_SINGLE_ISSUER,
 	  EVR_HAVE_DEFER_TASKRUN | EVR_HAVE_EPOLL_WAIT },
+	{ "epoll-ctl",       EVR_HAVE_EPOLL_CTL,       0 },
 	{ "defer-taskrun",   EVR_HAVE_DEFER_TASKRUN,   EVR_HAVE_EPOLL_WAIT },
 	{ "region",          EVR_HAVE_REGION,          EVR_HAVE_KERNEL_MEMORY },
 	{ "kernel-memory",   EVR_HAVE_KERNEL_MEMORY,   0 },
@@ -304,6 +304,8 @@ static const struct kernel {
 	  { REFUSE_REGISTER(IORING_REGISTER_ENABLE_RINGS, EINVAL) }, 1 },
 	{ "no probe", 0, EVR_HAVE_EPOLL_WAIT | EVR_HAVE_EPOLL_CTL, 0,
 	  { REFUSE_REGISTER(IORING_REGISTER_PROBE, EINVAL) }, 1 },
+	{ "before 6.0", 0, EVR_HAVE_EPOLL_CTL, 0,
+	  { REFUSE_REGISTER(IORING_REGISTER_SYNC_CANCEL, EINVAL) }, 1 },
 	{ "register is forbidden", 0,
 	  EVR_HAVE_R_DISABLED | NO_REGION | EVR_HAVE_REGISTERED_RING |
 		  EVR_HAVE_EPOLL_WAIT | EVR_HAVE_EPOLL_CTL, 0,

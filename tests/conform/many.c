@@ -6,6 +6,8 @@
 
 #include "scene.h"
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <sys/resource.h>
 
 /*
@@ -391,6 +393,85 @@ START_TEST(many_fds_survive_a_loop_fork)
 END_TEST
 
 /*
+ * somebody holds the lock of the set
+ */
+
+static int find_home(void)
+{
+	int fd = find_fd("anon_inode:[eventpoll]");
+
+	check_int(fd, >=, 0);
+	return fd;
+}
+
+static bool nobody_looks_any_more;
+
+/* What tools do that list the files of a process. */
+static void *look_at_home(void *home)
+{
+	char path[64], c;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", *(int *)home);
+	while (!__atomic_load_n(&nobody_looks_any_more, __ATOMIC_RELAXED)) {
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		(void)!read(fd, &c, 1); /* all is gathered for it */
+		close(fd);
+	}
+	return NULL;
+}
+
+static void watch_copies(int fd, int nr)
+{
+	int i;
+
+	for (i = 0; i < nr; i++)
+		watch(&many_watches[i], keep(dup(fd)), EV_READ);
+}
+
+/* Now this, now that, last EV_WRITE. */
+static void change_mind(struct watch *w)
+{
+	static const int events[] = { EV_READ | EV_WRITE, EV_READ, EV_WRITE,
+				      EV_READ | EV_WRITE, EV_READ, EV_WRITE };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(events); i++) {
+		change_events(w, events[i]);
+		turn();
+	}
+}
+
+/* The kernel may be late with a change then, but not with an older one. */
+START_TEST(changes_hold_while_others_look_at_the_set)
+{
+	struct pair pair;
+	pthread_t thread;
+	struct watch w;
+	int i, k, home;
+
+	open_scene(_i);
+	pair = open_pair();
+	home = find_home();
+	watch_copies(open_eventfd().ours, MANY);
+	watch(&w, pair.ours, EV_READ);
+	settle();
+	nobody_looks_any_more = false;
+	check_int(pthread_create(&thread, NULL, look_at_home, &home), ==, 0);
+	for (i = 0; i < 150; i++) {
+		change_mind(&w);
+		w.nr = 0;
+		for (k = 0; k < 100 && !w.nr; k++)
+			nap(SHORT_NAP);
+		check_int(w.nr, >, 0);
+	}
+	__atomic_store_n(&nobody_looks_any_more, true, __ATOMIC_RELAXED);
+	check_int(pthread_join(thread, NULL), ==, 0);
+	close_scene();
+}
+END_TEST
+
+/*
  * all of them
  */
 
@@ -410,4 +491,5 @@ void add_many(void)
 	add_scenario("replaced", loop_fork_works_in_a_prepare_watcher);
 	add_scenario("replaced", restart_after_a_loop_fork_is_heard);
 	add_scenario("replaced", many_fds_survive_a_loop_fork);
+	add_scenario("looked at", changes_hold_while_others_look_at_the_set);
 }
