@@ -344,8 +344,10 @@ static void finish_change(struct evr_poll *p, int fd)
 	if (evr_likely(!tag) || p->lost)
 		return;
 	state->under_way = 0;
-	if (evr_ring_finish(&p->ring, make_tag(tag, fd)) < 0)
+	if (evr_ring_is_unsent(&p->ring, make_tag(tag, fd)))
 		take_back(p);
+	else if (evr_ring_finish(&p->ring, make_tag(tag, fd)) < 0)
+		p->ring.config.have &= ~(unsigned)EVR_HAVE_EPOLL_CTL;
 }
 
 /* Have the set changed with the next enter.  False: no SQE to be had. */

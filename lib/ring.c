@@ -483,6 +483,17 @@ bool evr_ring_has_unsent(const struct evr_ring *ring)
 	       io_uring_smp_load_acquire(ring->uring.sq.khead);
 }
 
+bool evr_ring_is_unsent(const struct evr_ring *ring, uint64_t user_data)
+{
+	const struct io_uring_sq *sq = &ring->uring.sq;
+	unsigned i = io_uring_smp_load_acquire(sq->khead);
+
+	for (; i != sq->sqe_tail; i++)
+		if (sq->sqes[i & sq->ring_mask].user_data == user_data)
+			return true;
+	return false;
+}
+
 bool evr_ring_has_news(const struct evr_ring *ring)
 {
 	return io_uring_cq_ready(&ring->uring) ||
@@ -550,16 +561,14 @@ static int sync_cancel(const struct evr_ring *ring, uint64_t user_data)
 }
 
 /* The end of a request that does not answer wakes nobody: look again. */
-int evr_ring_finish(struct evr_ring *ring, uint64_t user_data)
+int evr_ring_finish(const struct evr_ring *ring, uint64_t user_data)
 {
-	int r = evr_ring_has_unsent(ring) ? evr_ring_flush(ring) : 0;
+	int r;
 
-	if (r < 0)
-		return r;
 	do {
 		r = sync_cancel(ring, user_data);
 	} while (r == -ETIME || r == -EINTR);
-	return 0;
+	return r == -ENOENT ? 0 : r;
 }
 
 /*

@@ -129,16 +129,17 @@ int evr_ring_submit(struct evr_ring *ring);
 /* Submit what was filled, and no more. */
 int evr_ring_flush(struct evr_ring *ring);
 
-/*
- * Submit what was filled, and return when no request with user_data is under
- * way any more.  One that the kernel had not begun is cancelled: -ECANCELED.
- *
- * Returns 0, or what submitting returned.
- */
-int evr_ring_finish(struct evr_ring *ring, uint64_t user_data);
-
-/* Is anything filled and not yet submitted? */
+/* Is anything filled and not yet submitted?  Is that with user_data? */
 bool evr_ring_has_unsent(const struct evr_ring *ring);
+bool evr_ring_is_unsent(const struct evr_ring *ring, uint64_t user_data);
+
+/*
+ * Return when no request with user_data is under way any more.  One that the
+ * kernel had not begun is cancelled, and answers -ECANCELED.  Linux 6.0.
+ *
+ * Returns 0, or -errno if that cannot be known.
+ */
+int evr_ring_finish(const struct evr_ring *ring, uint64_t user_data);
 
 /* Are there completions, or work that an enter would make into some? */
 bool evr_ring_has_news(const struct evr_ring *ring);

@@ -1310,9 +1310,6 @@ static void add_threads_and_forks(Suite *suite)
 
 	if (under_valgrind())
 		reason = "valgrind 3.19 fails when threads map memory at once";
-	if (under_tsan())
-		reason = "the sanitizer does not see liburing unmap memory, "
-			 "which the ring of another thread gets";
 
 	tcase_set_timeout(tcase, 30);
 	tcase_add_loop_test(tcase, attached_here_used_in_a_thread, 0,

@@ -12,7 +12,7 @@
  * of memory is left that was not there before.
  *
  * Without --all, as in "make check", it plays a part of the matrix: for each
- * scenario a third of the faults, with one of the modes and rows, and with
+ * scenario a sixth of the faults, with one of the modes and rows, and with
  * larger and larger steps of n; "make check-faults" plays all of it.  TAP, a
  * line for each fault; a fault that never happened has failed.
  */
@@ -53,8 +53,8 @@ static const struct fault faults[] = {
 	{ "region: ENOMEM", REGION, ENOMEM, false, UNHURT },
 	{ "region: EPERM for ever", REGION, EPERM, true, LOST },
 	{ "enable: EBADFD for ever", ENABLE, EBADFD, true, LOST },
-	{ "register: EBUSY for ever", REGISTER, EBUSY, true, UNHURT },
-	{ "register: ENOMEM for ever", REGISTER, ENOMEM, true, UNHURT },
+	{ "register: EBUSY for ever", REGISTER, EBUSY, true, HANDED_OVER },
+	{ "register: ENOMEM for ever", REGISTER, ENOMEM, true, HANDED_OVER },
 	{ "mmap: ENOMEM", MAP, ENOMEM, false, UNHURT },
 	{ "mmap: ENOMEM for ever", MAP, ENOMEM, true, LOST },
 	{ "madvise: ENOMEM for ever", ADVISE, ENOMEM, true, LOST },
@@ -183,7 +183,7 @@ static bool is_chosen(const char *name, const char *chosen)
 /* The next n to try after n: all, or fewer and fewer. */
 static int next_n(int n)
 {
-	return options.all ? n + 1 : n + 1 + n / 2;
+	return options.all ? n + 1 : 2 * n + 1;
 }
 
 struct count {
@@ -227,7 +227,7 @@ static bool is_due(int scenario, int i, int fault)
 		return false;
 	if (options.all || options.mode)
 		return true;
-	return (scenario + fault) % 3 == 0 &&
+	return (scenario + fault) % 6 == 0 &&
 	       row * (nr_runnable - 1) + mode - 1 == (scenario + fault) % nr;
 }
 

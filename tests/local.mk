@@ -28,7 +28,7 @@ TESTS += $(check_scripts)
 
 test_cflags = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_common = %D%/harness.c %D%/harness.h %D%/main.c \
-	%D%/sandbox.c %D%/sandbox.h %D%/works.h
+	%D%/sandbox.c %D%/sandbox.h %D%/tsan.c %D%/works.h
 # The whole library, hidden functions included.
 test_libs = lib/libevr.la $(LIBURING_LIBS) $(EV_LIBS) $(CHECK_LIBS) -lpthread
 
@@ -98,6 +98,7 @@ scenarios = \
 	%D%/conform/kinds.c \
 	%D%/conform/loops.c \
 	%D%/conform/many.c \
+	%D%/conform/peers.c \
 	%D%/conform/readiness.c \
 	%D%/conform/reuse.c \
 	%D%/conform/scene.c %D%/conform/scene.h \
@@ -118,7 +119,7 @@ TESTS += %D%/faults.t
 	-include $(top_srcdir)/%D%/faults/calls.h
 %C%_faults_t_SOURCES = %D%/faults.c %D%/faults/calls.h %D%/faults/inject.c \
 	%D%/faults/inject.h %D%/faults/told.c \
-	$(scenarios) %D%/harness.c %D%/harness.h
+	$(scenarios) %D%/harness.c %D%/harness.h %D%/tsan.c
 %C%_faults_t_CFLAGS = $(test_cflags)
 %C%_faults_t_LDADD = %D%/libfaulty.la $(LIBURING_LIBS) $(EV_LIBS) \
 	$(CHECK_LIBS) -lpthread
@@ -130,21 +131,30 @@ check-faults: %D%/faults.t
 	%D%/faults.t --all
 
 # Random programs on libev's own backend and on evring in every form; see the
-# text of fuzz/differential.c. `make check-fuzz' runs it for 8 seconds, the
-# program takes --seed, --programs, --seconds and --mode.
-EXTRA_PROGRAMS += %D%/differential
-CLEANFILES += %D%/differential
-%C%_differential_SOURCES = \
+# text of fuzz/differential.c. `make check' runs some of them, always the same;
+# `make check-fuzz FUZZ="--seconds 600 --seed 7"' runs others.
+check_PROGRAMS += %D%/differential.t
+TESTS += %D%/differential.t
+%C%_differential_t_SOURCES = \
 	%D%/fuzz/differential.c \
 	%D%/fuzz/machine.c %D%/fuzz/machine.h \
 	%D%/fuzz/program.c %D%/fuzz/program.h \
 	%D%/fuzz/shrink.c %D%/fuzz/shrink.h \
 	%D%/fuzz/world.c %D%/fuzz/world.h
-%C%_differential_LDADD = lib/libevring.la $(EV_LIBS) -lpthread
+%C%_differential_t_LDADD = lib/libevring.la $(EV_LIBS) -lpthread
 
 .PHONY: check-fuzz
-check-fuzz: %D%/differential
-	%D%/differential
+check-fuzz: %D%/differential.t
+	%D%/differential.t $(FUZZ)
+
+# Is a bug in the library found by it? Some minutes.
+EXTRA_DIST += %D%/fuzz/planted.sh
+.PHONY: check-planted
+check-planted: %D%/differential.t
+	$(AM_TESTS_ENVIRONMENT) \
+		TEST_CPPFLAGS='$(LIBURING_CFLAGS) $(CPPFLAGS)' \
+		TEST_LIBS='$(LIBURING_LIBS) $(EV_LIBS) -lpthread' \
+		$(SHELL) $(srcdir)/%D%/fuzz/planted.sh
 
 # What scripts/soak runs beside the echo daemon.
 soak_programs = %D%/soak/churn %D%/soak/mill
@@ -156,11 +166,12 @@ CLEANFILES += $(soak_programs)
 %C%_soak_mill_LDADD = lib/libevring.la $(EV_LIBS) -lpthread
 
 # The tests of the library's files under valgrind, one process for each program,
-# so that it sees all. Not conform.t: one process cannot hold it all, and a
-# process for each of its tests takes an hour; it runs under the sanitizers.
+# so that it sees all; and random programs without forks. Not conform.t: one
+# process cannot hold it all, and a process for each of its tests takes an hour;
+# it runs under the sanitizers.
 .PHONY: check-valgrind
 check-valgrind:
-	$(MAKE) check TESTS='$(unit_tests)' \
+	$(MAKE) check TESTS='$(unit_tests) %D%/differential.t' \
 		CK_FORK=no EVRING_VALGRIND=1 \
 		T_LOG_COMPILER="$(LIBTOOL) --mode=execute $(VALGRIND)" \
 		AM_T_LOG_FLAGS='-q --error-exitcode=3 --leak-check=full'

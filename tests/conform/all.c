@@ -23,6 +23,11 @@ void add_scenario(const char *group, const TTest *test)
 	add_rows(group, test, 1);
 }
 
+void add_once(const char *group, const TTest *test)
+{
+	add_rows(group, test, 0);
+}
+
 /* In the order of the contract. */
 void add_all_scenarios(void)
 {
@@ -30,6 +35,7 @@ void add_all_scenarios(void)
 	add_reuse();
 	add_closing();
 	add_kinds();
+	add_peers();
 	add_idle();
 	add_timers();
 	add_watchers();

@@ -258,6 +258,307 @@ START_TEST(another_thread_may_start_watchers_during_the_wait)
 END_TEST
 
 /*
+ * The same in full: the loop runs in a thread of its own, the callbacks in
+ * another, which is told when there are some, and several more change watchers.
+ * Who holds the lock may touch the loop; the loop's thread gives it up while it
+ * waits for the kernel or for the callbacks.
+ */
+enum { NR_CHANGERS = 3, NR_CHANGES = 100 };
+
+static struct shared {
+	pthread_mutex_t lock;
+	pthread_cond_t invoked;
+	sem_t pending;
+	ev_async changed;
+	int nr_changers; /* that are not done */
+	bool is_over;
+} shared;
+
+static void lock_shared(struct ev_loop *loop)
+{
+	pthread_mutex_lock(&((struct shared *)ev_userdata(loop))->lock);
+}
+
+static void unlock_shared(struct ev_loop *loop)
+{
+	pthread_mutex_unlock(&((struct shared *)ev_userdata(loop))->lock);
+}
+
+static void await_semaphore(sem_t *semaphore)
+{
+	while (sem_wait(semaphore) < 0)
+		;
+}
+
+static void let_other_invoke(struct ev_loop *loop)
+{
+	struct shared *s = ev_userdata(loop);
+
+	while (ev_pending_count(loop)) {
+		sem_post(&s->pending);
+		pthread_cond_wait(&s->invoked, &s->lock);
+	}
+}
+
+static void on_change(struct ev_loop *loop, ev_async *w, int revents)
+{
+	struct shared *s = ev_userdata(loop);
+
+	(void)w;
+	check_int(revents, ==, EV_ASYNC);
+	s->is_over = !s->nr_changers;
+	if (s->is_over)
+		ev_break(loop, EVBREAK_ALL);
+}
+
+static void *run_shared(void *arg)
+{
+	struct ev_loop *loop = arg;
+
+	lock_shared(loop);
+	ev_run(loop, 0);
+	unlock_shared(loop);
+	return NULL;
+}
+
+static void invoke_until_over(void)
+{
+	bool is_over;
+
+	do {
+		await_semaphore(&shared.pending);
+		lock_shared(scene.loop);
+		ev_invoke_pending(scene.loop);
+		pthread_cond_signal(&shared.invoked);
+		is_over = shared.is_over;
+		unlock_shared(scene.loop);
+	} while (!is_over);
+}
+
+/* One of those that change watchers: their own. */
+struct changer {
+	struct watch w;
+	ev_timer timer;
+	struct pair pair;
+	pthread_t thread;
+	int nr_timers; /* events of the timer */
+	sem_t told;    /* one of the callbacks was called */
+};
+
+static void begin_change(void)
+{
+	lock_shared(scene.loop);
+}
+
+static void end_change(void)
+{
+	ev_async_send(scene.loop, &shared.changed);
+	unlock_shared(scene.loop);
+}
+
+static void stop_and_tell(struct watch *w)
+{
+	stop(w);
+	sem_post(&((struct changer *)w)->told);
+}
+
+static void on_changed_timer(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct changer *c = w->data;
+
+	(void)loop;
+	check_int(revents, ==, EV_TIMER);
+	c->nr_timers++;
+	sem_post(&c->told);
+}
+
+static void start_for(struct changer *c, int events)
+{
+	stop(&c->w);
+	ev_io_set(&c->w.io, c->w.io.fd, events);
+	start(&c->w);
+}
+
+static void await_event(struct changer *c, int revents)
+{
+	await_semaphore(&c->told);
+	begin_change();
+	check_int(c->w.nr, ==, 1);
+	check_int(c->w.revents, ==, revents);
+	c->w.nr = 0;
+	end_change();
+}
+
+static void await_timer(struct changer *c)
+{
+	begin_change();
+	ev_timer_set(&c->timer, SHORT_NAP / 2, 0.);
+	ev_timer_start(scene.loop, &c->timer);
+	end_change();
+	await_semaphore(&c->told);
+}
+
+static void start_ready(struct changer *c)
+{
+	put(c->pair.theirs);
+	begin_change();
+	start_for(c, EV_READ);
+	end_change();
+	await_event(c, EV_READ);
+	take(c->pair.ours);
+}
+
+static void start_then_ready(struct changer *c)
+{
+	begin_change();
+	start_for(c, EV_READ);
+	end_change();
+	put(c->pair.theirs);
+	await_event(c, EV_READ);
+	take(c->pair.ours);
+}
+
+static void start_then_change(struct changer *c)
+{
+	begin_change();
+	start_for(c, EV_READ);
+	end_change();
+	begin_change();
+	start_for(c, EV_WRITE);
+	end_change();
+	await_event(c, EV_WRITE);
+}
+
+/* The timer is due after the wait that noticed, and left out, the event. */
+static void stop_before_ready(struct changer *c)
+{
+	begin_change();
+	start_for(c, EV_READ);
+	end_change();
+	begin_change();
+	stop(&c->w);
+	end_change();
+	put(c->pair.theirs);
+	await_timer(c);
+	begin_change();
+	check_int(c->w.nr, ==, 0);
+	end_change();
+	take(c->pair.ours);
+}
+
+static void stop_before_due(struct changer *c)
+{
+	int nr;
+
+	begin_change();
+	nr = c->nr_timers;
+	ev_timer_set(&c->timer, 0., 0.);
+	ev_timer_start(scene.loop, &c->timer);
+	ev_timer_stop(scene.loop, &c->timer);
+	end_change();
+	start_ready(c);
+	begin_change();
+	check_int(c->nr_timers, ==, nr);
+	end_change();
+	await_timer(c);
+}
+
+static void replace_file(struct changer *c)
+{
+	struct pair fresh;
+
+	begin_change();
+	start_for(c, EV_READ);
+	end_change();
+	begin_change();
+	stop(&c->w);
+	fresh = open_pair();
+	check_int(dup2(fresh.ours, c->pair.ours), ==, c->pair.ours);
+	discard(fresh.ours);
+	discard(c->pair.theirs);
+	c->pair.theirs = fresh.theirs;
+	start_for(c, EV_READ);
+	end_change();
+	put_char(c->pair.theirs, 'n');
+	await_event(c, EV_READ);
+	check_int(take(c->pair.ours), ==, 'n');
+}
+
+static void (*const changes[])(struct changer *) = {
+	start_ready,	   start_then_ready, start_then_change,
+	stop_before_ready, stop_before_due,  replace_file,
+};
+
+static void *change_watchers(void *arg)
+{
+	struct changer *c = arg;
+	int i;
+
+	for (i = 0; i < NR_CHANGES; i++)
+		changes[i % (int)ARRAY_SIZE(changes)](c);
+	begin_change();
+	shared.nr_changers--;
+	end_change();
+	return NULL;
+}
+
+static void prepare_loop(void)
+{
+	memset(&shared, 0, sizeof(shared));
+	pthread_mutex_init(&shared.lock, NULL);
+	pthread_cond_init(&shared.invoked, NULL);
+	sem_init(&shared.pending, 0, 0);
+	shared.nr_changers = NR_CHANGERS;
+	ev_async_init(&shared.changed, on_change);
+	ev_async_start(scene.loop, &shared.changed);
+	ev_set_userdata(scene.loop, &shared);
+	ev_set_invoke_pending_cb(scene.loop, let_other_invoke);
+	ev_set_loop_release_cb(scene.loop, unlock_shared, lock_shared);
+}
+
+static void prepare_changer(struct changer *c)
+{
+	memset(c, 0, sizeof(*c));
+	c->pair = open_pair();
+	sem_init(&c->told, 0, 0);
+	ev_io_init(&c->w.io, on_io, c->pair.ours, EV_READ);
+	c->w.then = stop_and_tell;
+	ev_timer_init(&c->timer, on_changed_timer, 0., 0.);
+	c->timer.data = c;
+}
+
+START_TEST(many_threads_may_change_a_loop_that_runs_in_another)
+{
+	struct changer changers[NR_CHANGERS];
+	struct watch w;
+	pthread_t thread;
+	int i;
+
+	open_scene(_i);
+	watch(&w, open_pair().ours, EV_READ);
+	settle();
+	prepare_loop();
+	for (i = 0; i < NR_CHANGERS; i++)
+		prepare_changer(&changers[i]);
+	check_int(pthread_create(&thread, NULL, run_shared, scene.loop), ==, 0);
+	for (i = 0; i < NR_CHANGERS; i++)
+		check_int(pthread_create(&changers[i].thread, NULL,
+					 change_watchers, &changers[i]),
+			  ==, 0);
+	invoke_until_over();
+	for (i = 0; i < NR_CHANGERS; i++)
+		check_int(pthread_join(changers[i].thread, NULL), ==, 0);
+	check_int(pthread_join(thread, NULL), ==, 0);
+	ev_set_invoke_pending_cb(scene.loop, ev_invoke_pending);
+	ev_set_loop_release_cb(scene.loop, NULL, NULL);
+	check_quiet(&w);
+	for (i = 0; i < NR_CHANGERS; i++)
+		check_int(changers[i].w.nr, ==, 0);
+	close_scene();
+}
+END_TEST
+
+/*
  * What another thread may do to a watcher while its loop waits.  The release
  * callback does it itself: libev sees no difference, and the moment is known.
  */
@@ -417,6 +718,8 @@ void add_loops(void)
 	add_scenario("loops", release_and_acquire_are_called_around_each_wait);
 	add_scenario("loops",
 		     another_thread_may_start_watchers_during_the_wait);
+	add_scenario("loops",
+		     many_threads_may_change_a_loop_that_runs_in_another);
 	add_scenario("loops", a_restart_during_the_wait_loses_nothing);
 	add_scenario("loops", a_file_replaced_during_the_wait_is_not_reported);
 	add_scenario("loops", attaching_does_not_keep_a_loop_alive);

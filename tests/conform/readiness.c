@@ -7,6 +7,8 @@
 
 #include "scene.h"
 
+#include <limits.h>
+
 /*
  * 1: level-triggered
  */
@@ -297,6 +299,105 @@ START_TEST(room_filled_between_turns_is_not_reported)
 }
 END_TEST
 
+/* Others who read what the loop was already woken for. */
+
+static void take_by_dup(int fd)
+{
+	int other = dup(fd);
+
+	take(other);
+	close(other);
+}
+
+static void *run_take(void *fd)
+{
+	take(*(int *)fd);
+	return NULL;
+}
+
+static void take_by_thread(int fd)
+{
+	pthread_t thread;
+
+	check_int(pthread_create(&thread, NULL, run_take, &fd), ==, 0);
+	check_int(pthread_join(thread, NULL), ==, 0);
+}
+
+static int run_take_in_child(void *fd)
+{
+	char c;
+
+	return read(*(int *)fd, &c, 1) != 1;
+}
+
+static void take_by_child(int fd)
+{
+	check_int(run_in_child(run_take_in_child, &fd), ==, 0);
+}
+
+static void (*const takers[])(int fd) = { take_by_dup, take_by_thread,
+					  take_by_child };
+
+START_TEST(what_others_read_before_the_turn_is_not_reported)
+{
+	void (*take_by_other)(int fd) = takers[_i / nr_runnable];
+	open_fn *const opens[] = { open_pipe, open_tcp };
+	struct pair pair;
+	struct watch w;
+	size_t i;
+
+	open_scene(_i);
+	settle();
+	for (i = 0; i < ARRAY_SIZE(opens); i++) {
+		pair = opens[i]();
+		watch(&w, pair.ours, EV_READ);
+		check_quiet(&w);
+		put(pair.theirs);
+		take_by_other(pair.ours);
+		check_quiet(&w);
+		put(pair.theirs);
+		check_turn(&w, EV_READ);
+		take_by_other(pair.ours);
+		check_int(events_in_turn(&w), ==, 0);
+		stop(&w);
+	}
+	close_scene();
+}
+END_TEST
+
+static void take_first(struct ev_loop *loop, ev_prepare *w, int revents)
+{
+	(void)loop;
+	(void)revents;
+	take(*(int *)w->data);
+}
+
+START_TEST(what_a_prepare_watcher_reads_is_not_reported)
+{
+	ev_prepare prepare;
+	struct pair pair;
+	struct watch w;
+	int i;
+
+	open_scene(_i);
+	pair = open_pair();
+	watch(&w, pair.ours, EV_READ);
+	settle();
+	ev_prepare_init(&prepare, take_first);
+	prepare.data = &pair.ours;
+	for (i = 0; i < 4; i++) {
+		put(pair.theirs);
+		if (i % 2)
+			check_turn(&w, EV_READ);
+		ev_prepare_start(scene.loop, &prepare);
+		check_int(events_in_turn(&w), ==, 0);
+		ev_prepare_stop(scene.loop, &prepare);
+		check_quiet(&w);
+	}
+	close_scene();
+}
+END_TEST
+
 static void take_of_other(struct watch *w)
 {
 	take(w->other->io.fd);
@@ -350,6 +451,41 @@ START_TEST(blocking_reads_in_callbacks_never_hang)
 	while (right.nr < 1000)
 		turn();
 	check_int(left.nr, >=, 1000);
+	close_scene();
+}
+END_TEST
+
+/* So much can be written to a pipe that has room. */
+static void put_block(struct watch *w)
+{
+	static const char block[PIPE_BUF];
+
+	check_int(write(w->io.fd, block, sizeof(block)), ==, PIPE_BUF);
+}
+
+static void take_half_a_block(struct watch *w)
+{
+	static char block[PIPE_BUF / 2];
+
+	check_int(read(w->io.fd, block, sizeof(block)), ==, PIPE_BUF / 2);
+}
+
+START_TEST(blocking_writes_in_callbacks_never_hang)
+{
+	struct watch reader, writer;
+	struct pair pair;
+
+	open_scene(_i);
+	pair = open_pipe();
+	watch(&reader, pair.ours, EV_READ);
+	reader.then = take_half_a_block;
+	settle();
+	watch_then(&writer, pair.theirs, EV_WRITE, put_block);
+	while (writer.nr < 100)
+		turn();
+	while (writer.nr < 200)
+		run_once();
+	check_int(reader.nr, >, writer.nr); /* it was full: it had to wait */
 	close_scene();
 }
 END_TEST
@@ -484,9 +620,15 @@ void add_readiness(void)
 	add_scenario("never spurious", read_between_turns_is_not_reported);
 	add_scenario("never spurious",
 		     room_filled_between_turns_is_not_reported);
+	add_rows("never spurious",
+		 what_others_read_before_the_turn_is_not_reported,
+		 ARRAY_SIZE(takers));
+	add_scenario("never spurious",
+		     what_a_prepare_watcher_reads_is_not_reported);
 	add_scenario("never spurious",
 		     an_event_gathered_with_others_is_delivered);
 	add_scenario("never spurious", blocking_reads_in_callbacks_never_hang);
+	add_scenario("never spurious", blocking_writes_in_callbacks_never_hang);
 
 	add_scenario("stopped",
 		     stopped_by_a_callback_of_the_same_turn_gets_nothing);

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 /*
@@ -430,12 +431,27 @@ void discard(int fd)
 	scene.kept[fd] = false;
 }
 
-struct pair open_pair(void)
+static struct pair open_unix(int type)
 {
 	int fds[2] = { -1, -1 };
 
-	socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds);
+	socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds);
 	return (struct pair){ keep(fds[0]), keep(fds[1]) };
+}
+
+struct pair open_pair(void)
+{
+	return open_unix(SOCK_STREAM);
+}
+
+struct pair open_packets(void)
+{
+	return open_unix(SOCK_SEQPACKET);
+}
+
+struct pair open_datagrams(void)
+{
+	return open_unix(SOCK_DGRAM);
 }
 
 struct pair open_pipe(void)
@@ -444,6 +460,33 @@ struct pair open_pipe(void)
 
 	(void)!pipe2(fds, O_CLOEXEC);
 	return (struct pair){ keep(fds[0]), keep(fds[1]) };
+}
+
+struct pair open_fifo(void)
+{
+	char dir[] = "/tmp/evring-conform-XXXXXX", path[64];
+	struct pair pair;
+
+	check_that(mkdtemp(dir) != NULL);
+	snprintf(path, sizeof(path), "%s/fifo", dir);
+	check_int(mkfifo(path, 0600), ==, 0);
+	pair.ours = keep(open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+	pair.theirs = keep(open(path, O_WRONLY | O_CLOEXEC));
+	set_blocking(pair.ours, true);
+	unlink(path);
+	rmdir(dir);
+	return pair;
+}
+
+struct pair open_pty(void)
+{
+	struct pair pair;
+
+	pair.theirs = keep(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+	check_int(grantpt(pair.theirs), ==, 0);
+	check_int(unlockpt(pair.theirs), ==, 0);
+	pair.ours = keep(open(ptsname(pair.theirs), O_RDWR | O_NOCTTY));
+	return pair;
 }
 
 struct sockaddr_in loopback(int port)

@@ -64,7 +64,8 @@ void find_runnable(void);
  */
 
 /* In each mode, and each for nr_rows rows of a table: _i is the mode plus
-   nr_runnable times the row. */
+   nr_runnable times the row.  No rows: once, it goes through the modes
+   itself. */
 struct scenario {
 	const char *group;
 	const TTest *test;
@@ -77,12 +78,14 @@ extern int nr_scenarios;
 
 void add_scenario(const char *group, const TTest *test);
 void add_rows(const char *group, const TTest *test, size_t nr_rows);
+void add_once(const char *group, const TTest *test);
 void add_all_scenarios(void);
 
 void add_readiness(void);
 void add_reuse(void);
 void add_closing(void);
 void add_kinds(void);
+void add_peers(void);
 void add_idle(void);
 void add_timers(void);
 void add_watchers(void);
@@ -228,7 +231,9 @@ typedef struct pair open_fn(void);
 int keep(int fd);
 void discard(int fd);
 
-open_fn open_pair, open_pipe, open_tcp, open_udp;
+open_fn open_pair, open_pipe, open_tcp, open_udp, open_packets, open_datagrams;
+open_fn open_fifo;
+open_fn open_pty;	  /* ours is the slave */
 open_fn open_eventfd;	  /* both are the same */
 int open_temporary(void); /* a regular file */
 int open_socket(int type);

@@ -3,14 +3,15 @@
  * differential.c - random programs, run on libev's epoll backend and on evring
  * in every form: nothing but the freedom of epoll may differ.
  *
- *   differential [--seed N] [--programs N] [--seconds N] [--mode NAME]
- *   differential --print SEED
+ *   differential.t [--seed N] [--programs N] [--seconds N] [--mode NAME]...
+ *   differential.t --print SEED
  *
- * Programs are those of the seeds N, N + 1 ...; without arguments as many as
- * fit into some seconds, which is what "make check" runs.  The first that fails
- * is made short and printed as C, with what was reported on epoll and in the
- * mode that failed.  The output is TAP, a line for each mode; exit status 1
- * says that something differed.
+ * Programs are those of the seeds N, N + 1 ...  Without arguments, as in "make
+ * check", they are the first 2,000, the same ones everywhere, or as many of
+ * them as a slow machine runs in 20 seconds.  The first program that fails is
+ * made short and printed as C, with what was reported on epoll and in the mode
+ * that failed.  The output is TAP, a line for each mode; exit status 1 says
+ * that something differed.
  *
  * Programs run in children, some hundred in each, so that one that crashes or
  * hangs ends a child and not the search; what a child was doing stands in
@@ -36,17 +37,16 @@
 #include "shrink.h"
 
 enum {
-	BATCH = 250,	 /* programs of one child */
-	LIMIT = 5,	 /* seconds of one run */
-	SHORT_LIMIT = 2, /* of one that is being made short */
-	DEFAULT_SECONDS = 8,
-	VALGRIND_PROGRAMS = 15,
+	BATCH = 250, /* programs of one child */
+	DEFAULT_PROGRAMS = 2000,
+	DEFAULT_SECONDS = 20,
 	MAX_MODES = 16,
 	ORACLE = 0, /* its place in modes[] */
 	TRIES = 20  /* to see a failure again */
 };
 
-enum reason { PASSED, FLAWED, DIFFERENT, CRASHED, HUNG };
+/* While a program is made short, which is tried some hundred times. */
+static const struct patience hasty = { .run = 5, .wait = 0.1 };
 
 struct verdict {
 	enum reason reason;
@@ -72,7 +72,6 @@ struct shared {
 
 static struct shared *shared;
 static struct options options;
-static int limit = LIMIT;
 
 /*
  * one program
@@ -92,30 +91,10 @@ static void run_mode(const struct program *program, int mode,
 		     struct trace *ret_trace)
 {
 	shared->mode = mode;
-	alarm((unsigned)limit);
+	alarm(patience.run);
 	run_program(program, &modes[mode], ret_trace);
 	alarm(0);
 	count_run(mode, ret_trace);
-}
-
-/*
- * libev errs where it takes back a generation (machine.c, freedom c), and no
- * more.  Then only the judge is heard; but evring may err in the same way,
- * where libev's backend makes its changes.
- */
-static bool is_free(const struct trace *oracle)
-{
-	return oracle->flaws == MISSED || oracle->flaws == SPURIOUS;
-}
-
-static enum reason compare(const struct trace *oracle,
-			   const struct trace *trace)
-{
-	if (trace->flaws == oracle->flaws && !traces_differ(oracle, trace))
-		return PASSED;
-	if (trace->flaws)
-		return FLAWED;
-	return is_free(oracle) ? PASSED : DIFFERENT;
 }
 
 /* In all chosen modes, up to the first that fails. */
@@ -128,14 +107,13 @@ static struct verdict check_program(const struct program *program,
 
 	shared->seed = program->seed;
 	run_mode(program, ORACLE, oracle);
-	if (oracle->flaws && !is_free(oracle))
-		v.reason = FLAWED;
+	v.reason = judge_oracle(oracle);
 	shared->nr_free += is_free(oracle);
 	for (i = ORACLE + 1; i < nr_modes && v.reason == PASSED; i++) {
 		if (!(chosen & 1u << i))
 			continue;
 		run_mode(program, i, trace);
-		v = (struct verdict){ compare(oracle, trace), i };
+		v = (struct verdict){ compare_traces(oracle, trace), i };
 	}
 	return v;
 }
@@ -176,7 +154,7 @@ static struct verdict wait_for(pid_t pid)
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	v.mode = shared->mode;
-	if (WIFEXITED(status) && WEXITSTATUS(status) <= 1)
+	if (!status)
 		return shared->verdict;
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
 		v.reason = HUNG;
@@ -201,26 +179,24 @@ static struct verdict check_alone(const struct program *program,
 	if (!pid) {
 		be_silent();
 		shared->verdict = check_program(program, chosen);
-		_exit(0);
+		exit(0);
 	}
 	return wait_for(pid);
 }
 
+/* It exits as a program does, so that sanitizers can have their say. */
 static _Noreturn void be_batch(uint64_t seed, uint64_t nr, double deadline)
 {
 	struct program program;
-	struct verdict v;
 
 	for (; nr && now() < deadline; nr--, seed++) {
 		generate_program(&program, seed);
-		v = check_program(&program, options.modes);
 		shared->nr_programs++;
-		if (v.reason != PASSED) {
-			shared->verdict = v;
-			_exit(1);
-		}
+		shared->verdict = check_program(&program, options.modes);
+		if (shared->verdict.reason != PASSED)
+			break;
 	}
-	_exit(0);
+	exit(0);
 }
 
 static struct verdict check_batch(uint64_t seed, uint64_t nr, double deadline)
@@ -238,12 +214,14 @@ static struct verdict check_batch(uint64_t seed, uint64_t nr, double deadline)
  * a failure
  */
 
+/* A hang is only the same as another one: see hasty. */
 static bool fails_alone(const struct program *program, void *arg)
 {
 	const struct verdict *before = arg;
 	struct verdict v = check_alone(program, 1u << before->mode);
 
-	return v.reason != PASSED && v.mode == before->mode;
+	return v.reason != PASSED && v.mode == before->mode &&
+	       (v.reason == HUNG) == (before->reason == HUNG);
 }
 
 static bool fails_again(const struct program *program, struct verdict *v)
@@ -254,6 +232,24 @@ static bool fails_again(const struct program *program, struct verdict *v)
 		if (fails_alone(program, v))
 			return true;
 	return false;
+}
+
+/* Only if it still fails when it has all the time that it had at first. */
+static bool make_short(struct program *program, struct verdict *v)
+{
+	struct patience all_the_time = patience;
+	struct program candidate = *program;
+	bool fails;
+
+	patience = hasty;
+	fails = fails_again(&candidate, v);
+	if (fails)
+		shrink_program(&candidate, fails_alone, v);
+	patience = all_the_time;
+	if (!fails || !fails_again(&candidate, v))
+		return false;
+	*program = candidate;
+	return true;
 }
 
 static void show_traces(const struct shared *seen, int mode)
@@ -277,17 +273,14 @@ static void show_failure(uint64_t seed, struct verdict v)
 	struct program program;
 
 	seen = *shared;
-	limit = limit == LIMIT ? SHORT_LIMIT : limit;
 	generate_program(&program, seed);
 	printf("# seed %llu %s in mode %s\n", (unsigned long long)seed,
 	       reasons[v.reason], modes[v.mode].name);
-	if (fails_again(&program, &v)) {
-		shrink_program(&program, fails_alone, &v);
-		fails_again(&program, &v);
+	fflush(stdout);
+	if (make_short(&program, &v))
 		seen = *shared;
-	} else {
-		printf("# not again when run alone; not made short\n");
-	}
+	else
+		printf("# not always; not made short\n");
 	printf("# %d operations:\n\n", program.nr_ops);
 	print_program(&program);
 	show_traces(&seen, v.mode);
@@ -296,6 +289,22 @@ static void show_failure(uint64_t seed, struct verdict v)
 /*
  * the search
  */
+
+/* Was it the machine (machine.c, freedom f)? */
+static bool is_excused(uint64_t seed, struct verdict *v)
+{
+	struct program program;
+
+	generate_program(&program, seed);
+	if ((v->reason != FLAWED && v->reason != DIFFERENT) ||
+	    !program_opens(&program, NESTED) || fails_again(&program, v))
+		return false;
+	printf("# seed %llu differed once in mode %s and not again: an epoll "
+	       "set was added to another, and the machine was busy\n",
+	       (unsigned long long)seed, modes[v->mode].name);
+	v->reason = PASSED;
+	return true;
+}
 
 /* Returns the verdict of the first failure, or of none. */
 static struct verdict search(void)
@@ -306,11 +315,16 @@ static struct verdict search(void)
 	uint64_t done, nr;
 
 	for (done = 0; done < options.nr_programs; done += nr) {
-		if (v.reason != PASSED || now() >= deadline)
+		if (now() >= deadline)
 			break;
 		nr = options.nr_programs - done;
 		nr = nr < BATCH ? nr : BATCH;
 		v = check_batch(options.seed + done, nr, deadline);
+		if (v.reason == PASSED)
+			continue;
+		nr = shared->seed + 1 - options.seed - done;
+		if (!is_excused(shared->seed, &v))
+			break;
 	}
 	return v;
 }
@@ -378,15 +392,6 @@ static _Noreturn void print_seed(uint64_t seed)
 	exit(EXIT_SUCCESS);
 }
 
-static void be_patient(void)
-{
-	if (!getenv("EVRING_VALGRIND"))
-		return;
-	limit = 60 * LIMIT;
-	options.nr_programs = VALGRIND_PROGRAMS;
-	options.seconds = 0.;
-}
-
 static void parse_options(int argc, char **argv)
 {
 	static const struct option names[] = {
@@ -401,10 +406,8 @@ static void parse_options(int argc, char **argv)
 	int c;
 
 	options.seed = 1;
-	options.nr_programs = UINT64_MAX;
-	if (argc == 1)
-		options.seconds = DEFAULT_SECONDS;
-	be_patient();
+	options.nr_programs = argc == 1 ? DEFAULT_PROGRAMS : UINT64_MAX;
+	options.seconds = argc == 1 ? DEFAULT_SECONDS : 0.;
 	while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
 		if (c == 's')
 			options.seed = strtoull(optarg, NULL, 0);

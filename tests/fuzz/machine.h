@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * machine.h - one run of a program: a loop, its watchers, and a judge that
+ * machine.h - one run of a program: two loops, their watchers, and a judge that
  * knows which reports are allowed.
  *
  * The do_ functions are the operations of programs.  differential prints what
@@ -18,12 +18,13 @@
 
 #include "world.h"
 
-enum { NR_WATCHERS = 10, NR_TIMERS = 2 };
+enum { NR_WATCHERS = 10, NR_TIMERS = 2, NR_LOOPS = 2 };
 
 /* In a callback: the watcher that was called, the place that it watches. */
 enum { SELF = -1 };
 
-/* What to do: when a watcher is called, in a child, in another thread. */
+/* What to do: when a watcher is called, in a child, in another thread, while a
+   loop waits. */
 struct body {
 	void (*run)(const void *arg);
 	const void *arg;
@@ -57,8 +58,9 @@ enum flaw {
 	MISSED = 1 << 1,   /* no report of what was so */
 	RESTLESS = 1 << 2, /* did not sleep with nothing to do */
 	CHILD_DIED = 1 << 3,
-	RING_LOST = 1 << 4, /* or attach refused */
-	OVERSLEPT = 1 << 5, /* a report came, but late */
+	RING_LOST = 1 << 4,  /* or attach refused */
+	OVERSLEPT = 1 << 5,  /* a report came, but late */
+	WORLD_LATE = 1 << 6, /* no fault of a loop's: see world_is_late() */
 };
 
 struct record {
@@ -79,7 +81,19 @@ struct trace {
 	uint64_t handed_over, ring_rebuilds, stale_completions, overflows;
 };
 
-bool traces_differ(const struct trace *a, const struct trace *b);
+enum reason { PASSED, FLAWED, DIFFERENT, CRASHED, HUNG };
+
+/*
+ * A trace of the oracle (machine.c, freedom c): did libev itself err?  Then
+ * only the judge is heard about other modes.
+ */
+bool is_free(const struct trace *oracle);
+
+/* PASSED, FLAWED or DIFFERENT. */
+enum reason judge_oracle(const struct trace *oracle);
+enum reason compare_traces(const struct trace *oracle,
+			   const struct trace *trace);
+
 void print_trace(const struct trace *trace);
 
 /*
@@ -96,7 +110,21 @@ enum program_flags {
 void run_machine(const struct mode *mode, unsigned flags,
 		 const struct body *body, struct trace *ret_trace);
 
-/* main of a printed program: replay (argc, argv, flags, &body). */
+/*
+ * Seconds that a run, and a wait with something ready, may take.  Nothing else
+ * is judged by time.
+ */
+struct patience {
+	unsigned run;
+	double wait;
+};
+
+extern struct patience patience;
+
+/*
+ * main of a printed program: replay (argc, argv, flags, &body).  Compares the
+ * modes named in argv, or all, with the oracle.
+ */
 int replay(int argc, char **argv, unsigned flags, const struct body *body);
 
 /*
@@ -113,6 +141,13 @@ void do_drain(int place);
 void do_fill(int place);
 void do_shut(int place, int how);
 
+/*
+ * There are two loops.  Operations mean the first until do_other(), which goes
+ * to the other one (the first time, makes it), and in callbacks the loop that
+ * calls, unless the watcher that they name is on the other loop.
+ */
+void do_other(void);
+
 /* Stops the watcher, if it is active.  body may be NULL. */
 void do_start(int watcher, int place, int events, int priority,
 	      const struct body *body);
@@ -126,14 +161,24 @@ void do_timer(int timer, const struct body *body); /* after 0 seconds */
 void do_timer_stop(int timer);
 void do_async(void); /* from another thread */
 
+/*
+ * In the next turn, between the release and the acquire callback, where another
+ * thread may have the loop: operations on files and watchers, no others.
+ */
+void do_meanwhile(const struct body *body);
+
 void do_turn(void);  /* may not block */
 void do_once(void);  /* may, if something is ready */
 void do_sleep(void); /* until something is reported, for a millisecond */
 
 void do_loop_fork(void); /* without a fork */
 void do_detach(void);
-void do_attach(void);
-void do_fork(const struct body *body); /* waits for the child */
+void do_attach(int form); /* as in modes[form]; 0: in the mode of this run */
+void do_destroy(void);	  /* with all that is active, and goes on with a new
+			     loop */
+void do_fork(const struct body *body); /* waits for the child; not under
+					  valgrind */
+void do_leave(void);		       /* a child ends without do_destroy() */
 void do_move(const struct body *body); /* in another thread, and waits */
 
 #endif

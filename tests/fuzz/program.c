@@ -30,7 +30,8 @@ enum arg {
 	HANDLER,
 	TIMER,
 	LENGTH, /* of a block */
-	HOW
+	HOW,
+	FORM
 };
 
 enum code {
@@ -51,6 +52,7 @@ enum code {
 	FEED_FD,
 	SET_TIMER,
 	STOP_TIMER,
+	MEANWHILE,
 	ASYNC,
 	TURN,
 	ONCE,
@@ -58,6 +60,9 @@ enum code {
 	LOOP_FORK,
 	DETACH,
 	ATTACH,
+	DESTROY,
+	OTHER,
+	LEAVE,
 	FORK,
 	MOVE,
 	NR_CODES
@@ -93,30 +98,36 @@ static const struct op_type ops[NR_CODES] = {
 	[FEED_FD]    = { "do_feed_fd", { PLACE, EVENTS },   { 1, 1, 0, 2, 1, 2 } },
 	[SET_TIMER]  = { "do_timer", { TIMER, HANDLER },    { 2, 1, 0, 4, 2, 1 } },
 	[STOP_TIMER] = { "do_timer_stop", { TIMER },	    { 1, 0, 0, 1, 1, 1 } },
+	[MEANWHILE]  = { "do_meanwhile", { HANDLER },	    { 3, 2, 2, 3, 1, 1 } },
 	[ASYNC]	     = { "do_async", { NONE },		    { 1, 0, 0, 1, 1, 0 } },
 	[TURN]	     = { "do_turn", { NONE },		    { 20, 20, 20, 20, 16, 3 } },
 	[ONCE]	     = { "do_once", { NONE },		    { 12, 12, 6, 12, 10, 2 } },
 	[SLEEP]	     = { "do_sleep", { NONE },		    { 1, 1, 0, 0, 0, 0 } },
 	[LOOP_FORK]  = { "do_loop_fork", { NONE },	    { 2, 1, 1, 1, 5, 1 } },
 	[DETACH]     = { "do_detach", { NONE },		    { 1, 0, 1, 0, 4, 1 } },
-	[ATTACH]     = { "do_attach", { NONE },		    { 2, 1, 2, 0, 6, 1 } },
+	[ATTACH]     = { "do_attach", { FORM },		    { 2, 1, 2, 0, 6, 1 } },
+	[DESTROY]    = { "do_destroy", { NONE },	    { 1, 0, 0, 0, 2, 1 } },
+	[OTHER]	     = { "do_other", { NONE },		    { 1, 1, 0, 1, 3, 1 } },
+	[LEAVE]	     = { "do_leave", { NONE },		    { 0, 0, 0, 0, 1, 0 } },
 	[FORK]	     = { "do_fork", { LENGTH },		    { 1, 0, 0, 0, 2, 0 } },
 	[MOVE]	     = { "do_move", { LENGTH },		    { 1, 0, 0, 0, 4, 0 } },
 };
 
 static const char *const kind_names[NR_KINDS] = {
 	[PIPE] = "PIPE", [STREAM] = "STREAM", [DATAGRAM] = "DATAGRAM",
+	[SEQPACKET] = "SEQPACKET", [INOTIFY] = "INOTIFY",
 	[TCP] = "TCP", [FIFO] = "FIFO", [PTY] = "PTY", [NESTED] = "NESTED",
 	[EVENTFD] = "EVENTFD", [TIMERFD] = "TIMERFD", [EXPIRED] = "EXPIRED",
 	[LISTENER] = "LISTENER", [REGULAR] = "REGULAR",
 	[DIRECTORY] = "DIRECTORY", [NULL_DEVICE] = "NULL_DEVICE",
 };
 
-/* Terminals and connections are slow to make. */
+/* Terminals and connections are slow to make, inotify to unmake. */
 static const uint8_t kind_weights[NR_KINDS] = {
-	[PIPE] = 16, [STREAM] = 14, [DATAGRAM] = 6, [TCP] = 3, [FIFO] = 6,
-	[PTY] = 1, [NESTED] = 3, [EVENTFD] = 8, [TIMERFD] = 3, [EXPIRED] = 2,
-	[LISTENER] = 2, [REGULAR] = 4, [DIRECTORY] = 1, [NULL_DEVICE] = 1,
+	[PIPE] = 128, [STREAM] = 96, [DATAGRAM] = 48, [SEQPACKET] = 24,
+	[TCP] = 24, [FIFO] = 48, [PTY] = 8, [NESTED] = 24, [EVENTFD] = 64,
+	[TIMERFD] = 24, [EXPIRED] = 16, [LISTENER] = 16, [INOTIFY] = 1,
+	[REGULAR] = 32, [DIRECTORY] = 8, [NULL_DEVICE] = 8,
 };
 /* clang-format on */
 
@@ -232,6 +243,8 @@ static int pick_arg(struct generator *g, enum arg arg)
 		return 1 + below(g, 10);
 	case HOW:
 		return below(g, 3);
+	case FORM:
+		return chance(g, 60) ? 0 : 1 + below(g, nr_modes - 1);
 	default:
 		return 0;
 	}
@@ -415,8 +428,11 @@ static void run_watcher_op(const struct op *op)
 	case SET_TIMER:
 		do_timer(a[0], body_of(running, a[1]));
 		return;
-	default:
+	case STOP_TIMER:
 		do_timer_stop(a[0]);
+		return;
+	default:
+		do_meanwhile(body_of(running, a[0]));
 	}
 }
 
@@ -426,11 +442,14 @@ static void run_loop_op(const struct op *op)
 	static void (*const functions[NR_CODES])(void) = {
 		[ASYNC] = do_async, [TURN] = do_turn, [ONCE] = do_once,
 		[SLEEP] = do_sleep, [LOOP_FORK] = do_loop_fork,
-		[DETACH] = do_detach, [ATTACH] = do_attach,
+		[DETACH] = do_detach, [DESTROY] = do_destroy,
+		[OTHER] = do_other, [LEAVE] = do_leave,
 	};
 	/* clang-format on */
 
-	if (functions[op->code]) /* blocks: by run_range() */
+	if (op->code == ATTACH)
+		do_attach(op->args[0]);
+	else if (functions[op->code]) /* blocks: by run_range() */
 		functions[op->code]();
 }
 
@@ -438,7 +457,7 @@ static void run_op(const struct op *op)
 {
 	if (op->code <= SHUT)
 		run_file_op(op);
-	else if (op->code <= STOP_TIMER)
+	else if (op->code <= MEANWHILE)
 		run_watcher_op(op);
 	else
 		run_loop_op(op);
@@ -499,6 +518,26 @@ void run_program(const struct program *program, const struct mode *mode,
 	run_machine(mode, program->flags, &body, ret_trace);
 }
 
+static bool is_open_of(const struct op *op, enum kind kind)
+{
+	return op->code == OPEN && op->args[0] == (int8_t)kind;
+}
+
+bool program_opens(const struct program *program, enum kind kind)
+{
+	const struct handler *h = program->handlers;
+	int i;
+
+	for (i = 0; i < program->nr_ops; i++)
+		if (is_open_of(&program->ops[i], kind))
+			return true;
+	for (; h < program->handlers + NR_HANDLERS; h++)
+		for (i = 0; i < h->nr_steps; i++)
+			if (is_open_of(&h->steps[i], kind))
+				return true;
+	return false;
+}
+
 /*
  * printing
  */
@@ -552,6 +591,17 @@ static void print_handler(const struct program *program, int i)
 	printf("}\n\n");
 }
 
+/* Handlers may name each other. */
+static void declare_handlers(const struct program *program)
+{
+	int i;
+
+	for (i = 0; i < NR_HANDLERS; i++)
+		if (program->handlers[i].nr_steps)
+			printf("static const struct body on_%d;\n", i);
+	printf("\n");
+}
+
 /* A block is a function that stands before the one that calls it. */
 static void print_range(const struct program *p, int from, int to,
 			const char *name)
@@ -583,9 +633,11 @@ void print_program(const struct program *program)
 {
 	int i;
 
-	printf("/* seed %llu; cc THIS machine.c world.c -levring -lev */\n"
+	printf("/* seed %llu; cc -IBUILD -Itests/fuzz THIS "
+	       "tests/fuzz/{machine,world}.c -levring -lev */\n"
 	       "#include \"machine.h\"\n\n",
 	       (unsigned long long)program->seed);
+	declare_handlers(program);
 	for (i = 0; i < NR_HANDLERS; i++)
 		print_handler(program, i);
 	print_range(program, 0, program->nr_ops, "body");

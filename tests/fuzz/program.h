@@ -35,6 +35,9 @@ void run_program(const struct program *program, const struct mode *mode,
 		 struct trace *ret_trace);
 void print_program(const struct program *program);
 
+/* Is there an operation that opens files of kind? */
+bool program_opens(const struct program *program, enum kind kind);
+
 /*
  * For shrinking.  A block is an operation that applies to a number of those
  * that follow.

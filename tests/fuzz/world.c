@@ -14,7 +14,7 @@
  *    arrive on the loopback before the call returns, unless the machine is
  *    busy; so these are waited for as well.
  *
- * All waits are for what is sure to come, and bounded.
+ * All waits are for what is sure to come, and bounded: world_is_late().
  */
 #include "config.h"
 
@@ -34,6 +34,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -45,8 +46,9 @@
 
 enum {
 	NR_FIFOS = 4,
-	BIG = 65536,	 /* more than any buffer here holds */
-	PATIENCE = 1000, /* milliseconds, or times to look */
+	BIG = 65536,	  /* more than any buffer here holds */
+	PATIENCE = 20,	  /* seconds to wait for what is sure to come */
+	MAX_TRIES = 1000, /* to fill or drain: what has room, has less */
 	SMALL_BUFFER = 4096,
 	MAX_WAITING = 8,
 	PTY_ROOM = 8 /* a write; all of a program fit into its buffer */
@@ -63,8 +65,10 @@ struct place {
 static struct place places[NR_PLACES];
 static unsigned nr_files, nr_changes;
 static bool is_shared; /* a close here does not end a file */
+static bool is_late;
 
-static int fifos[NR_FIFOS];
+static int fifos[NR_FIFOS] = { -1, -1, -1, -1 };
+static int noted = -1;			/* the file that inotify watches */
 static struct sockaddr_in home_address; /* a loopback address of our own */
 static int tcp_listener = -1;
 static pid_t tcp_process;
@@ -98,12 +102,14 @@ void world_init(void)
 	for (i = 0; i < NR_FIFOS; i++)
 		make_fifo(&fifos[i], folder);
 	rmdir(folder);
+	noted = memfd_create("noted", MFD_CLOEXEC);
 }
 
 void world_begin(void)
 {
 	memset(places, 0, sizeof(places));
 	nr_files = nr_changes = 0;
+	is_late = false;
 }
 
 void world_end(void)
@@ -115,6 +121,11 @@ void world_end(void)
 void world_forked(void)
 {
 	is_shared = true;
+}
+
+bool world_is_late(void)
+{
+	return is_late;
 }
 
 int world_fd(int place)
@@ -136,11 +147,12 @@ unsigned world_serial(int place)
  * waiting
  */
 
-static bool wait_until(int fd, short events)
+static void wait_until(int fd, short events)
 {
 	struct pollfd p = { .fd = fd, .events = events };
 
-	return poll(&p, 1, PATIENCE) > 0;
+	if (poll(&p, 1, PATIENCE * 1000) == 0)
+		is_late = true;
 }
 
 static int bytes_at(int fd)
@@ -157,21 +169,31 @@ static bool has_failed(int fd)
 	return poll(&p, 1, 0) > 0;
 }
 
+/* For a loop that waits: false when it was long enough. */
+static bool go_on_since(const struct timespec *start)
+{
+	struct timespec now;
+
+	sched_yield();
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (now.tv_sec - start->tv_sec <= PATIENCE)
+		return true;
+	is_late = true;
+	return false;
+}
+
 /*
  * Until reader has nr bytes, or writer hears that it never will.  A busy
  * machine may keep the kernel thread waiting that is in between.
  */
 static void wait_for_bytes(int reader, int nr, int writer)
 {
-	struct timespec now, start;
+	struct timespec start;
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
-	do {
-		if (bytes_at(reader) >= nr || has_failed(writer))
+	while (bytes_at(reader) < nr && !has_failed(writer))
+		if (!go_on_since(&start))
 			return;
-		sched_yield();
-		clock_gettime(CLOCK_MONOTONIC, &now);
-	} while (now.tv_sec - start.tv_sec < 2);
 }
 
 /* An fd of the other end of what is at place, or -1. */
@@ -249,10 +271,20 @@ static unsigned nr_waiting(int listener)
 	return info.tcpi_unacked;
 }
 
+static void wait_for_connection(int listener, unsigned nr)
+{
+	struct timespec start;
+
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	while (nr_waiting(listener) < nr && go_on_since(&start))
+		;
+}
+
 static int connect_to(int listener)
 {
 	struct sockaddr_in address;
 	socklen_t size = sizeof(address);
+	unsigned before = nr_waiting(listener);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (getsockname(listener, (struct sockaddr *)&address, &size) < 0 ||
@@ -261,7 +293,7 @@ static int connect_to(int listener)
 		return -1;
 	}
 	fcntl(fd, F_SETFL, O_NONBLOCK);
-	wait_until(listener, POLLIN);
+	wait_for_connection(listener, before + 1);
 	return fd;
 }
 
@@ -347,6 +379,9 @@ static void make_two_ends(enum kind kind, int place, int other, int fds[2])
 	case DATAGRAM:
 		make_unix(SOCK_DGRAM, fds);
 		return;
+	case SEQPACKET:
+		make_unix(SOCK_SEQPACKET, fds);
+		return;
 	case TCP:
 		make_tcp(fds);
 		return;
@@ -361,6 +396,16 @@ static void make_two_ends(enum kind kind, int place, int other, int fds[2])
 	}
 }
 
+static int make_inotify(void)
+{
+	char name[32];
+	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", noted);
+	inotify_add_watch(fd, name, IN_MODIFY);
+	return fd;
+}
+
 static int make_one_end(enum kind kind)
 {
 	switch (kind) {
@@ -373,6 +418,8 @@ static int make_one_end(enum kind kind)
 	case LISTENER:
 		find_home();
 		return new_listener();
+	case INOTIFY:
+		return make_inotify();
 	case REGULAR:
 		return memfd_create("fuzz", MFD_CLOEXEC);
 	case DIRECTORY:
@@ -429,8 +476,11 @@ void world_open(enum kind kind, int place, int other)
 	put(fds[0], place, kind, 0);
 }
 
-/* The last fd of a TCP connection says so to the other side (trap c). */
-static void wait_for_end(const struct place *closed, int peer)
+/*
+ * The last fd of a TCP connection says so to the other side (trap c): that
+ * there will be no more, or, when bytes were left unread, that all is over.
+ */
+static void wait_for_end(const struct place *closed, int peer, bool is_unread)
 {
 	int i;
 
@@ -440,21 +490,23 @@ static void wait_for_end(const struct place *closed, int peer)
 		if (places[i].is_open && places[i].file == closed->file &&
 		    places[i].end == closed->end)
 			return;
-	wait_until(peer, POLLRDHUP);
+	wait_until(peer, is_unread ? 0 : POLLRDHUP);
 }
 
 void world_close(int place)
 {
 	struct place *p = &places[place];
+	bool is_unread;
 	int peer;
 
 	if (!p->is_open)
 		return;
 	peer = peer_of(place);
+	is_unread = p->kind == TCP && bytes_at(world_fd(place)) > 0;
 	close(world_fd(place));
 	p->is_open = false;
 	p->serial = ++nr_changes;
-	wait_for_end(p, peer);
+	wait_for_end(p, peer, is_unread);
 }
 
 void world_dup(int place, int to)
@@ -547,6 +599,8 @@ int world_write(int place, int size)
 		if (nr_waiting(world_fd(place)) < MAX_WAITING)
 			close(connect_to(world_fd(place)));
 		return 0;
+	case INOTIFY:
+		return result_of(pwrite(noted, buffer, (size_t)size, 0));
 	case REGULAR:
 	case DIRECTORY:
 	case NULL_DEVICE:
@@ -577,6 +631,8 @@ int world_read(int place, int size)
 		return accept_one(fd);
 	if (is_eventfd(p) || p->kind == TIMERFD || p->kind == EXPIRED)
 		size = 8;
+	else if (p->kind == INOTIFY)
+		size = BIG;
 	return result_of(read(fd, buffer, (size_t)size));
 }
 
@@ -584,7 +640,7 @@ void world_drain(int place)
 {
 	int i;
 
-	for (i = 0; i < PATIENCE && world_read(place, BIG) > 0; i++)
+	for (i = 0; i < MAX_TRIES && world_read(place, BIG) > 0; i++)
 		;
 }
 
@@ -605,11 +661,11 @@ void world_fill(int place)
 		return;
 	if (is_eventfd(p))
 		fill_eventfd(world_fd(place));
-	else if (p->kind == DATAGRAM)
-		for (i = 0; i < PATIENCE && world_write(place, 1) > 0; i++)
+	else if (p->kind == DATAGRAM || p->kind == SEQPACKET)
+		for (i = 0; i < MAX_TRIES && world_write(place, 1) > 0; i++)
 			;
 	else if (p->kind == PIPE || p->kind == FIFO || p->kind == STREAM)
-		for (i = 0; i < PATIENCE && world_write(place, BIG) > 0; i++)
+		for (i = 0; i < MAX_TRIES && world_write(place, BIG) > 0; i++)
 			;
 	else
 		world_write(place, 2);

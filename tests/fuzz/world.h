@@ -9,8 +9,9 @@
 
 enum kind {
 	PIPE,
-	STREAM,	  /* Unix */
-	DATAGRAM, /* Unix */
+	STREAM, /* Unix, as are the next two */
+	DATAGRAM,
+	SEQPACKET,
 	TCP,
 	FIFO,	/* one of four, by place: open it again and both meet */
 	PTY,	/* master and slave, raw */
@@ -19,6 +20,7 @@ enum kind {
 	TIMERFD, /* far from expiring; expires when written to */
 	EXPIRED, /* a timerfd */
 	LISTENER,
+	INOTIFY, /* of a file that is written to when this is */
 	REGULAR, /* these three are always ready, and epoll refuses them */
 	DIRECTORY,
 	NULL_DEVICE,
@@ -40,6 +42,13 @@ void world_end(void);
 
 /* In a forked child: others have these files too. */
 void world_forked(void);
+
+/*
+ * Did something since world_begin() not come to be in time?  Then the world is
+ * not what the program made it, and nothing that was seen in it proves
+ * anything.
+ */
+bool world_is_late(void);
 
 int world_fd(int place);
 bool world_is_open(int place);
