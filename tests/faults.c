@@ -54,7 +54,7 @@ static const struct fault faults[] = {
 	{ "region: EPERM for ever", REGION, EPERM, true, LOST },
 	{ "enable: EBADFD for ever", ENABLE, EBADFD, true, LOST },
 	{ "register: EBUSY for ever", REGISTER, EBUSY, true, HANDED_OVER },
-	{ "register: ENOMEM for ever", REGISTER, ENOMEM, true, HANDED_OVER },
+	{ "register: EPERM for ever", REGISTER, EPERM, true, HANDED_OVER },
 	{ "mmap: ENOMEM", MAP, ENOMEM, false, UNHURT },
 	{ "mmap: ENOMEM for ever", MAP, ENOMEM, true, LOST },
 	{ "madvise: ENOMEM for ever", ADVISE, ENOMEM, true, LOST },

@@ -147,14 +147,16 @@ TESTS += %D%/differential.t
 check-fuzz: %D%/differential.t
 	%D%/differential.t $(FUZZ)
 
-# Is a bug in the library found by it? Some minutes.
-EXTRA_DIST += %D%/fuzz/planted.sh
+# Are bugs in the library found by differential.t and faults.t? Some minutes.
+EXTRA_DIST += %D%/plant.sh %D%/faults/planted.sh %D%/fuzz/planted.sh
 .PHONY: check-planted
-check-planted: %D%/differential.t
-	$(AM_TESTS_ENVIRONMENT) \
+check-planted: %D%/differential.t %D%/faults.t
+	for script in fuzz faults; do \
+		$(AM_TESTS_ENVIRONMENT) \
 		TEST_CPPFLAGS='$(LIBURING_CFLAGS) $(CPPFLAGS)' \
-		TEST_LIBS='$(LIBURING_LIBS) $(EV_LIBS) -lpthread' \
-		$(SHELL) $(srcdir)/%D%/fuzz/planted.sh
+		TEST_LIBS='$(LIBURING_LIBS) $(EV_LIBS) $(CHECK_LIBS) -lpthread' \
+		$(SHELL) $(srcdir)/%D%/$$script/planted.sh || exit 1; \
+	done
 
 # What scripts/soak runs beside the echo daemon.
 soak_programs = %D%/soak/churn %D%/soak/mill

@@ -8,40 +8,11 @@
 # Bugs are planted one at a time in a copy of a file of lib/.  differential.t,
 # linked anew with it, must fail within PROGRAMS programs, and the short program
 # that it prints must fail with the same library and pass with the right one.
-#
-# A bug is planted in place of a text that stands once in its file; where the
-# text is gone the bug must be thought of anew, and until then this fails.
 
 PROGRAMS=${PROGRAMS:-15000} # a minute, unless the machine is busy or slow
 TRIES=5                     # a failure may need some luck to be seen again
 
-srcdir=${top_srcdir:?}
-dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
-trap 'exit 1' HUP INT TERM
-failed=0
-
-# replace OLD NEW <FILE: the text OLD, which stands there once, by NEW
-replace() {
-	OLD=$1 NEW=$2 awk '
-	{ text = text $0 "\n" }
-	END {
-		old = ENVIRON["OLD"]
-		at = index(text, old)
-		rest = substr(text, at + length(old))
-		if (!at || index(rest, old))
-			exit 1
-		printf "%s%s%s", substr(text, 1, at - 1), ENVIRON["NEW"], rest
-	}'
-}
-
-# compile FILE.c: to FILE.o
-compile() {
-	# shellcheck disable=SC2086 # lists of words
-	${CC:-cc} -w -g -O2 -I. -I"$srcdir/include" -I"$srcdir/lib" \
-		-I"$srcdir/tests/fuzz" ${TEST_CPPFLAGS:-} ${SAN_FLAGS:-} \
-		-c -o "${1%.c}.o" "$1"
-}
+. "${top_srcdir:?}/tests/plant.sh"
 
 # link PROGRAM OBJECT...: with the library, but for what the objects have of it
 link() {
@@ -87,11 +58,6 @@ replay() {
 		i=$((i + 1))
 	done
 	! run_planted
-}
-
-result() {
-	echo "$1 - $2"
-	[ "$1" = ok ] || failed=1
 }
 
 # plant NAME FILE OLD NEW
