@@ -14,6 +14,9 @@
  * that moment.  Different loops may be used by different threads at once.  The
  * ring is made by evring_attach() and bound to a thread when that thread first
  * runs the loop; when another thread runs it later, the ring is made anew.
+ * Handing a loop on needs an order of the program's own (a mutex, a join).
+ * While a loop is in ev_run(), these functions may be called from its callbacks
+ * only: the lock of libev's release and acquire callbacks is not enough.
  *
  * fork.  A child that does not touch an inherited loop does nothing and changes
  * nothing of the parent's.  A child that runs or destroys it follows libev's
@@ -116,7 +119,8 @@ struct evring_stats {
 	uint64_t events;	  /* fds reported ready to libev */
 	uint64_t stale_completions; /* dropped: about something gone by then */
 	uint64_t overflows;	    /* turns that found the CQ overflown */
-	uint64_t handed_over;	    /* given to libev's own backend to decide */
+	uint64_t handed_over; /* given to libev's own backend: changes and turns
+				 that the kernel refused, or we do not judge */
 	uint64_t ring_rebuilds; /* after fork, a move between threads, loss */
 	uint64_t rings_lost;	/* 1: the loop went back to libev's backend */
 	uint64_t reserved[19];

@@ -57,9 +57,10 @@
  *     polled form; it is resized only when IDLE.
  * (2) All changes of a turn are submitted before or with the wait of that turn.
  * (3) A turn reports each fd that is ready, or leaves it to the next turn only
- *     because the buffer was full, as libev does.
+ *     because the buffer was full, as libev does, or a change is late (trap i).
  * (4) No turn that may not block sleeps, and a turn with nothing to submit and
  *     nothing to reap makes no system call.
+ * (5) At most one change of an fd is under way.
  */
 #include "config.h"
 
@@ -515,7 +516,7 @@ static void change_failed(struct evr_poll *p, unsigned tag, int fd, int res)
 	}
 	if (state->under_way == tag)
 		state->under_way = 0;
-	if ((tag & ~(unsigned)TAG_RETRY) == TAG_DEL) {
+	if (tag == TAG_DEL) {
 		p->hand_over = true; /* in the set by another number */
 		return;
 	}
@@ -734,7 +735,7 @@ static void handle_event(struct evr_poll *p, const struct epoll_event *event)
 {
 	int fd = (int)(uint32_t)event->data.u64;
 	struct evr_anfd *anfd;
-	unsigned want;
+	unsigned want, under_way;
 
 	if (evr_unlikely(fd < 0 || fd >= evr_host_nr_fds(&p->host))) {
 		p->hand_over = true; /* not put there by libev */
@@ -745,7 +746,8 @@ static void handle_event(struct evr_poll *p, const struct epoll_event *event)
 		handle_foreign(p, fd);
 		return;
 	}
-	if (change_under_way(p, fd) && change_under_way(p, fd) != TAG_DEL)
+	under_way = change_under_way(p, fd);
+	if (under_way && under_way != TAG_DEL)
 		p->fds[fd].under_way = 0; /* it was made */
 	want = want_of(anfd);
 	if (evr_unlikely(!want || event->events & (EPOLLIN | EPOLLOUT) &

@@ -36,5 +36,6 @@ compile() {
 
 result() {
 	echo "$1 - $2"
+	# shellcheck disable=SC2034 # the exit status of who includes this
 	[ "$1" = ok ] || failed=1
 }

@@ -15,8 +15,8 @@ answered=$dir/answered
 
 # link OBJECT: faults.t, with this in place of the library's
 link() {
-	objects=$(ls lib/.libs/tests_libfaulty_la-*.o |
-		grep -v -e "-$(basename "$1")\$")
+	objects=$(find lib/.libs -name 'tests_libfaulty_la-*.o' \
+		! -name "*-$(basename "$1")")
 	# shellcheck disable=SC2086 # lists of words
 	${CC:-cc} ${SAN_FLAGS:-} -o "$dir/faults" tests/faults_t-*.o \
 		tests/faults/t-*.o tests/conform/faults_t-*.o "$1" $objects \
