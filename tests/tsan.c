@@ -32,6 +32,13 @@
 #include <sanitizer/tsan_interface.h>
 #include <stdlib.h>
 
+/* A child that is forked in a signal handler is what some tests are about. */
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+	return "report_signal_unsafe=0";
+}
+
 #define SEEN_BY_THE_LIBRARY __attribute__((visibility("default")))
 
 static int given_back; /* an address, no more */

@@ -521,8 +521,11 @@ static void open_family(int i, const struct row *row)
 
 static void fork_in_handler(int signum)
 {
+	int error = errno;
+
 	(void)signum;
 	fork_here();
+	errno = error;
 }
 
 static void interrupt(void *thread)

@@ -74,8 +74,9 @@ enum { MAX_RINGS = 512 };
 
 static struct known {
 	struct io_uring *_Atomic ring;
-	pid_t thread; /* in whose table it is */
-	int place;    /* there, -1 for none */
+	atomic_int fd;
+	atomic_int thread; /* in whose table it is */
+	atomic_int place;  /* there, -1 for none */
 } known[MAX_RINGS];
 
 static pid_t gettid_(void)
@@ -95,6 +96,7 @@ static void remember(struct io_uring *ring)
 		if (atomic_compare_exchange_strong(&known[i].ring, &none,
 						   ring)) {
 			known[i].place = -1;
+			known[i].fd = ring->ring_fd;
 			return;
 		}
 	}
@@ -104,16 +106,14 @@ static void remember(struct io_uring *ring)
 static struct known *find_ring(unsigned fd, bool is_place)
 {
 	pid_t thread = gettid_();
-	struct io_uring *ring;
 	int i;
 
 	for (i = 0; i < MAX_RINGS; i++) {
-		ring = atomic_load(&known[i].ring);
-		if (!ring)
+		if (!atomic_load(&known[i].ring))
 			continue;
 		if (is_place ? known[i].place == (int)fd &&
 				       known[i].thread == thread
-			     : ring->ring_fd == (int)fd)
+			     : known[i].fd == (int)fd)
 			return &known[i];
 	}
 	return NULL;
