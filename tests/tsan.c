@@ -32,14 +32,15 @@
 #include <sanitizer/tsan_interface.h>
 #include <stdlib.h>
 
-/* A child that is forked in a signal handler is what some tests are about. */
-const char *__tsan_default_options(void);
-const char *__tsan_default_options(void)
-{
-	return "report_signal_unsafe=0";
-}
-
 #define SEEN_BY_THE_LIBRARY __attribute__((visibility("default")))
+
+/* Some tests fork in a signal handler; a child has not the threads that its
+   parent is to join. */
+const char *__tsan_default_options(void);
+SEEN_BY_THE_LIBRARY const char *__tsan_default_options(void)
+{
+	return "report_signal_unsafe=0:report_thread_leaks=0";
+}
 
 static int given_back; /* an address, no more */
 
