@@ -707,10 +707,11 @@ static void report(struct evr_poll *p, int fd, unsigned events)
 	p->stats.events++;
 }
 
-/* Of fd, that is not answered (trap i). */
-static unsigned change_under_way(const struct evr_poll *p, int fd)
+/* May a change of what the set says of fd be under way (trap i)? */
+static bool is_changing(const struct evr_poll *p, int fd)
 {
-	return fd < p->nr_fds ? p->fds[fd].under_way : 0;
+	return fd < p->nr_fds && p->fds[fd].under_way &&
+	       p->fds[fd].under_way != TAG_DEL;
 }
 
 /*
@@ -719,7 +720,7 @@ static unsigned change_under_way(const struct evr_poll *p, int fd)
  */
 static void handle_foreign(struct evr_poll *p, int fd)
 {
-	if (!change_under_way(p, fd)) {
+	if (!is_changing(p, fd)) {
 		p->hand_over = true;
 		return;
 	}
@@ -735,7 +736,7 @@ static void handle_event(struct evr_poll *p, const struct epoll_event *event)
 {
 	int fd = (int)(uint32_t)event->data.u64;
 	struct evr_anfd *anfd;
-	unsigned want, under_way;
+	unsigned want;
 
 	if (evr_unlikely(fd < 0 || fd >= evr_host_nr_fds(&p->host))) {
 		p->hand_over = true; /* not put there by libev */
@@ -746,8 +747,7 @@ static void handle_event(struct evr_poll *p, const struct epoll_event *event)
 		handle_foreign(p, fd);
 		return;
 	}
-	under_way = change_under_way(p, fd);
-	if (under_way && under_way != TAG_DEL)
+	if (is_changing(p, fd))
 		p->fds[fd].under_way = 0; /* it was made */
 	want = want_of(anfd);
 	if (evr_unlikely(!want || event->events & (EPOLLIN | EPOLLOUT) &

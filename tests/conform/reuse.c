@@ -376,6 +376,33 @@ START_TEST(every_order_of_steps_ends_as_on_the_oracle)
 }
 END_TEST
 
+/* Two files that the set knows by one number are ready, and nobody wants that
+   number: the first is of the last generation, the second of an older one. */
+START_TEST(two_files_of_one_number_do_not_hold_a_turn_up)
+{
+	struct pair a, b, c;
+	struct watch w;
+	int fd;
+
+	open_scene(_i);
+	a = open_pair();
+	b = open_pair();
+	c = open_pair();
+	fd = keep(dup(a.ours));
+	watch(&w, fd, EV_READ);
+	settle();
+	take_steps("so", &w, b.ours);
+	take_steps("St", &w, -1);
+	take_steps("so", &w, c.ours);
+	put(b.theirs);
+	put(a.theirs);
+	turns(3);
+	take_step('S', &w, -1);
+	check_is_fresh(&w, c.theirs);
+	close_scene();
+}
+END_TEST
+
 /*
  * all of them
  */
@@ -383,6 +410,7 @@ END_TEST
 void add_reuse(void)
 {
 	add_scenario("reuse", two_numbers_may_be_swapped);
+	add_scenario("reuse", two_files_of_one_number_do_not_hold_a_turn_up);
 	add_scenario("reuse",
 		     a_file_kept_alive_elsewhere_does_not_keep_the_loop_awake);
 	add_rows("reuse", a_reused_number_reports_the_new_file_only,
