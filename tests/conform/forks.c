@@ -293,7 +293,7 @@ static void check_event_for_both(void)
 {
 	put(family.old.theirs);
 	while (!family.w.nr)
-		run_once();
+		run_on();
 }
 
 static void check_own_watcher(void)
@@ -541,7 +541,7 @@ static void sleep_until_interrupted(void)
 	signal(SIGUSR1, fork_in_handler);
 	act_when_asleep(&actor, interrupt, &self);
 	while (family.pid < 0)
-		run_once();
+		run_on();
 	if (!family.pid)
 		live();
 	join(&actor);
@@ -844,7 +844,7 @@ END_TEST
 static void await_alarm(struct alarm *w)
 {
 	while (!w->nr)
-		run_once();
+		run_on();
 	check_nap();
 	check_int(w->nr, ==, 1);
 }

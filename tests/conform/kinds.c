@@ -541,7 +541,7 @@ START_TEST(every_pending_connection_is_reported)
 	for (i = 0; i < 5; i++)
 		connect_theirs(&pair);
 	while (w.nr < 5)
-		run_once();
+		run_on();
 	check_quiet(&w);
 	close_scene();
 }

@@ -18,7 +18,7 @@ static void run_nested(struct watch *w)
 	put(*(int *)w->io.data);
 	check_int(ev_depth(scene.loop), ==, 1);
 	while (w->other->nr == before)
-		run_once();
+		run_on();
 	take(w->other->io.fd);
 	take(w->io.fd);
 	check_int(events_in_turn(w), ==, 0);

@@ -181,7 +181,7 @@ START_TEST(a_finished_connect_is_writable)
 	check_int(errno, ==, EINPROGRESS);
 	watch(&client, fd, EV_READ | EV_WRITE);
 	while (!client.nr)
-		run_once();
+		run_on();
 	check_int(client.revents, ==, EV_WRITE);
 	check_turn(&server, EV_READ);
 	check_int(server.revents, ==, EV_READ);
@@ -618,7 +618,7 @@ START_TEST(what_a_peer_sent_before_it_hung_up_can_be_read)
 		discard(pair.theirs);
 		await(pair.ours, POLLIN);
 		while (w.nr < 2)
-			run_once();
+			run_on();
 		w.then = NULL;
 		run_once();
 		check_int(w.nr, ==, 3);

@@ -53,7 +53,7 @@ START_TEST(partly_read_is_reported_until_all_is_read)
 	for (i = 0; i < 3; i++)
 		check_turn(&w, EV_READ);
 	while (w.nr < 6)
-		run_once();
+		run_on();
 	check_quiet(&w);
 	close_scene();
 }
@@ -445,7 +445,7 @@ START_TEST(blocking_reads_in_callbacks_never_hang)
 	settle();
 	put(pair.theirs);
 	while (right.nr < 500)
-		run_once();
+		run_on();
 	put(pair.theirs);
 	put(pair.ours);
 	while (right.nr < 1000)

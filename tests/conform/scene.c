@@ -315,6 +315,11 @@ void run_once(void)
 		;
 }
 
+void run_on(void)
+{
+	ev_run(scene.loop, EVRUN_ONCE);
+}
+
 void settle(void)
 {
 	turn();

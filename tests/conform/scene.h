@@ -175,7 +175,8 @@ extern const double SHORT_NAP;
 
 void turn(void);
 void turns(int nr);
-void run_once(void);
+void run_once(void); /* once more if a fault interrupted it */
+void run_on(void);   /* for loops that wait for something */
 void settle(void);
 void nap(double seconds); /* run the loop, mostly blocked */
 

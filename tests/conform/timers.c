@@ -25,7 +25,7 @@ START_TEST(a_timer_is_not_rounded_up_to_a_millisecond)
 		start_time = now();
 		set_alarm(&w, 200e-6, 0.);
 		while (!w.nr)
-			run_once();
+			run_on();
 		if (now() - start_time < best)
 			best = now() - start_time;
 	}
@@ -47,7 +47,7 @@ START_TEST(a_timer_needs_one_wait)
 		iterations = (int)ev_iteration(scene.loop);
 		set_alarm(&w, 0.003, 0.);
 		while (!w.nr)
-			run_once();
+			run_on();
 		iterations = (int)ev_iteration(scene.loop) - iterations;
 		if (iterations < best)
 			best = iterations;
@@ -66,7 +66,7 @@ START_TEST(a_repeating_timer_repeats_until_stopped)
 	settle();
 	set_alarm(&w, 0.002, 0.002);
 	while (w.nr < 10)
-		run_once();
+		run_on();
 	check_time(now() - start_time, >=, 0.020);
 	check_that(ev_is_active(&w.timer));
 	ev_timer_stop(scene.loop, &w.timer);
@@ -93,7 +93,7 @@ START_TEST(timer_again_starts_over)
 	check_time(ev_timer_remaining(scene.loop, &w.timer), >, 0.015);
 	w.nr = 0; /* on a busy machine the nap was longer than the interval */
 	while (!w.nr)
-		run_once();
+		run_on();
 	check_time(now() - start_time, >=, 0.02);
 	w.timer.repeat = 0.;
 	ev_timer_again(scene.loop, &w.timer);
@@ -176,7 +176,7 @@ START_TEST(periodics_follow_the_wall_clock)
 	ev_periodic_start(scene.loop, &every.periodic);
 	ev_periodic_start(scene.loop, &custom.periodic);
 	while (!once.nr || every.nr < 4 || custom.nr < 4)
-		run_once();
+		run_on();
 	check_int(once.nr, ==, 1);
 	check_time(ev_time() - start_time, >=, 0.015);
 	check_that(!ev_is_active(&once.periodic));
@@ -197,7 +197,7 @@ START_TEST(timeout_collect_interval_delays_timers)
 	start_time = now();
 	set_alarm(&w, 0.001, 0.);
 	while (!w.nr)
-		run_once();
+		run_on();
 	if (!is_faulty) /* the end of a ring interrupts an epoll_wait */
 		check_time(now() - start_time, >=, 0.02);
 	ev_set_timeout_collect_interval(scene.loop, 0.);
@@ -222,7 +222,7 @@ START_TEST(io_collect_interval_delays_events)
 	ev_set_io_collect_interval(scene.loop, 0.01);
 	start_time = now();
 	while (w.nr < 5)
-		run_once();
+		run_on();
 	check_time(now() - start_time, >=, 0.025);
 	ev_set_io_collect_interval(scene.loop, 0.);
 	close_scene();
@@ -244,7 +244,7 @@ START_TEST(suspended_timers_do_not_run)
 	check_int(w.nr, ==, 0);
 	check_time(ev_timer_remaining(scene.loop, &w.timer), >, 0.01);
 	while (!w.nr)
-		run_once();
+		run_on();
 	close_scene();
 }
 END_TEST

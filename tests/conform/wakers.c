@@ -46,7 +46,7 @@ START_TEST(async_send_wakes_a_blocked_loop)
 	act_when_asleep(&actor, ring_often, &bell);
 	for (nr = 0; nr < 50; nr++) {
 		while (bell.nr <= nr)
-			run_once();
+			run_on();
 		sem_post(&seen);
 	}
 	join(&actor);
@@ -176,7 +176,7 @@ START_TEST(asyncs_of_many_threads_are_all_seen)
 					 send_bursts, &senders.own[i]),
 			  ==, 0);
 	while (!has_seen_all_bursts())
-		run_once();
+		run_on();
 	for (i = 0; i < NR_SENDERS; i++)
 		check_int(pthread_join(senders.own[i].thread, NULL), ==, 0);
 	check_that(has_seen_all(&senders.shared));
@@ -477,7 +477,7 @@ START_TEST(children_are_reaped)
 		ev_child_start(scene.loop, &children[i].child);
 	}
 	while (children[0].nr + children[1].nr + children[2].nr < 3)
-		run_once();
+		run_on();
 	check_quiet(&w);
 	close_scene();
 }
@@ -535,16 +535,16 @@ START_TEST(children_that_stop_and_go_on_are_noticed)
 	for (i = 0; i < NR; i++)
 		start_traced(&children[i], fork_child_that_stops(pair.ours));
 	while (any.nr_stops < NR)
-		run_once();
+		run_on();
 	for (i = 0; i < NR; i++)
 		kill(children[i].child.pid, SIGCONT);
 	while (any.nr_continues < NR)
-		run_once();
+		run_on();
 	check_int(any.nr_exits, ==, 0);
 	for (i = 0; i < NR; i++)
 		put(pair.theirs);
 	while (any.nr_exits < NR)
-		run_once();
+		run_on();
 	turn();
 	for (i = 0; i < NR; i++) {
 		check_int(children[i].nr_stops, ==, 1);
@@ -586,12 +586,12 @@ START_TEST(a_changed_file_is_noticed)
 	start_time = now();
 	put(fd);
 	while (w.nr < 1)
-		run_once();
+		run_on();
 	check_int(w.stat.attr.st_size, ==, 1);
 	unlink(path);
 	rmdir(dir);
 	while (w.stat.attr.st_nlink)
-		run_once();
+		run_on();
 	check_time(now() - start_time, <, 4.); /* polling takes 5 s */
 	ev_stat_stop(scene.loop, &w.stat);
 	close_scene();
@@ -621,13 +621,13 @@ START_TEST(a_file_that_comes_and_goes_is_noticed)
 	for (i = 0; i < 3; i++) {
 		create(path);
 		while (!w.stat.attr.st_nlink)
-			run_once();
+			run_on();
 		check_int(truncate(path, 10 + i), ==, 0);
 		while (w.stat.attr.st_size != 10 + i)
-			run_once();
+			run_on();
 		check_int(unlink(path), ==, 0);
 		while (w.stat.attr.st_nlink)
-			run_once();
+			run_on();
 	}
 	check_time(now() - start_time, <, 4.); /* polling takes 5 s */
 	check_int(w.nr, >=, 9);
