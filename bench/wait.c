@@ -27,24 +27,16 @@
  * c) A cost is the median over all rotations of "block of this form minus block
  *    of none in the same rotation".
  */
+#include "../lib/uapi.h"
 #include "bench.h"
 
 #include <err.h>
 #include <errno.h>
-#include <liburing.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-/* Not in liburing 2.9. */
-#ifndef IORING_ENTER_NO_IOWAIT
-#define IORING_ENTER_NO_IOWAIT (1U << 7)
-#endif
-#ifndef IORING_FEAT_NO_IOWAIT
-#define IORING_FEAT_NO_IOWAIT (1U << 17)
-#endif
 
 enum {
 	RING_ENTRIES = 8,

@@ -14,7 +14,8 @@ evr_sources = \
 	%D%/probe.c %D%/probe.h \
 	%D%/ring.c %D%/ring.h \
 	%D%/self.c %D%/self.h \
-	%D%/text.c
+	%D%/text.c \
+	%D%/uapi.h
 
 lib_LTLIBRARIES += %D%/libevring.la
 %C%_libevring_la_SOURCES =

@@ -5,18 +5,8 @@
 #ifndef EVR_RING_H
 #define EVR_RING_H
 
-#include <liburing.h>
-
 #include "evr.h"
-
-/* What liburing 2.9 does not name yet. The numbers are the kernel's. */
-#ifndef IORING_ENTER_NO_IOWAIT
-#define IORING_ENTER_NO_IOWAIT (1U << 7)
-#endif
-#ifndef IORING_FEAT_NO_IOWAIT
-#define IORING_FEAT_NO_IOWAIT (1U << 17)
-#endif
-#define EVR_OP_EPOLL_WAIT 59 /* IORING_OP_EPOLL_WAIT, an enumerator */
+#include "uapi.h"
 
 /* Which step of making a ring failed; see evr_ring_trial(). */
 enum evr_ring_step {

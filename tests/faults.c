@@ -265,25 +265,26 @@ static bool has_no_regions(void)
 	return expected_tier(runnable[nr_runnable - 1]) < EVRING_TIER_REGION;
 }
 
-static void try_and_say(int fault, int nr, bool *ret_ok)
+static bool try_and_say(int fault, int nr)
 {
 	struct count count = { 0 };
 	double start_time = now();
+	bool ok;
 
 	try_fault(fault, &count);
 	if (is_chosen("told", options.scenario))
 		try_telling(fault, &count);
-	*ret_ok = (count.nr_hit || options.scenario) && !count.nr_failed;
+	ok = (count.nr_hit || options.scenario) && !count.nr_failed;
 	printf("%sok %d - %s (%d runs, %d hit, %d failed, %.0f s)\n",
-	       *ret_ok ? "" : "not ", nr, faults[fault].name, count.nr_runs,
+	       ok ? "" : "not ", nr, faults[fault].name, count.nr_runs,
 	       count.nr_hit, count.nr_failed, now() - start_time);
 	fflush(stdout);
+	return ok;
 }
 
 static int try_faults(void)
 {
 	int f, nr_tests = 0, nr_failed = 0;
-	bool ok;
 
 	for (f = 0; f < (int)ARRAY_SIZE(faults); f++) {
 		if (!is_chosen(faults[f].name, options.fault))
@@ -293,8 +294,7 @@ static int try_faults(void)
 			       faults[f].name);
 			continue;
 		}
-		try_and_say(f, ++nr_tests, &ok);
-		nr_failed += !ok;
+		nr_failed += !try_and_say(f, ++nr_tests);
 	}
 	printf("1..%d\n", nr_tests);
 	return nr_failed ? EXIT_FAILURE : EXIT_SUCCESS;

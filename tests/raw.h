@@ -11,15 +11,7 @@
 
 #include <stddef.h>
 
-#include <liburing.h>
-
-/* What liburing 2.9 does not name yet.  The numbers are the kernel's. */
-#ifndef IORING_ENTER_NO_IOWAIT
-#define IORING_ENTER_NO_IOWAIT (1U << 7)
-#endif
-#ifndef IORING_FEAT_NO_IOWAIT
-#define IORING_FEAT_NO_IOWAIT (1U << 17)
-#endif
+#include "../lib/uapi.h"
 
 /* Returns the ring fd.  Nothing is mapped. */
 int raw_setup(unsigned entries, struct io_uring_params *params);

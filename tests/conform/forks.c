@@ -924,10 +924,7 @@ START_TEST(each_of_many_children_gets_an_event_that_was_there)
 	struct watch w;
 	int i;
 
-	open_scene(_i);
-	pair = open_pair();
-	watch(&w, pair.ours, EV_READ);
-	settle();
+	pair = open_watched(_i, &w);
 	nap(SHORT_NAP); /* a wait is under way */
 	for (i = 0; i < 3; i++) {
 		put(pair.theirs);

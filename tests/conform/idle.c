@@ -63,13 +63,9 @@ START_TEST(an_idle_loop_is_not_woken)
 	struct evring_stats before = { 0 };
 	unsigned iterations;
 	long sleeps;
-	struct pair pair;
 	struct watch w;
 
-	open_scene(_i);
-	pair = open_pair();
-	watch(&w, pair.ours, EV_READ);
-	settle();
+	open_watched(_i, &w);
 	nap(SHORT_NAP);
 	if (promises_more())
 		before = stats();
@@ -161,10 +157,7 @@ START_TEST(a_loop_that_waits_is_no_iowait)
 	struct pair pair;
 	struct watch w;
 
-	open_scene(_i);
-	pair = open_pair();
-	watch(&w, pair.ours, EV_READ);
-	settle();
+	pair = open_watched(_i, &w);
 	look.fd = pair.theirs;
 	if (is_free_of_iowait())
 		check_that(finds_no_iowait(&w, &look));

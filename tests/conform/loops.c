@@ -105,10 +105,7 @@ START_TEST(pending_watchers_are_invoked_by_the_users_callback)
 	struct pair pair;
 	struct watch w;
 
-	open_scene(_i);
-	pair = open_pair();
-	watch(&w, pair.ours, EV_READ);
-	settle();
+	pair = open_watched(_i, &w);
 	nr_invoked = nr_pending_seen = 0;
 	ev_set_invoke_pending_cb(scene.loop, invoke_counted);
 	put(pair.theirs);
@@ -128,10 +125,7 @@ START_TEST(pending_watchers_may_be_invoked_later)
 	struct watch w;
 	int i;
 
-	open_scene(_i);
-	pair = open_pair();
-	watch(&w, pair.ours, EV_READ);
-	settle();
+	pair = open_watched(_i, &w);
 	ev_set_invoke_pending_cb(scene.loop, invoke_later);
 	put(pair.theirs);
 	for (i = 0; i < 3; i++)

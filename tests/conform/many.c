@@ -240,10 +240,7 @@ START_TEST(loop_fork_wakes_from_a_blocked_wait_as_before)
 	struct watch w;
 	int i;
 
-	open_scene(_i);
-	pair = open_pair();
-	watch(&w, pair.ours, EV_READ);
-	settle();
+	pair = open_watched(_i, &w);
 	for (i = 0; i < 4; i++) {
 		ev_loop_fork(scene.loop);
 		act_when_asleep(&actor, put_to, &pair.theirs);
@@ -316,10 +313,7 @@ START_TEST(loop_fork_works_in_a_prepare_watcher)
 	ev_prepare prepare;
 	int i;
 
-	open_scene(_i);
-	pair = open_pair();
-	watch(&w, pair.ours, EV_READ);
-	settle();
+	pair = open_watched(_i, &w);
 	ev_prepare_init(&prepare, fork_loop);
 	for (i = 0; i < 4; i++) {
 		if (i == 2)
@@ -347,10 +341,7 @@ START_TEST(restart_after_a_loop_fork_is_heard)
 	ev_prepare prepare;
 	int i;
 
-	open_scene(_i);
-	pair = open_pair();
-	watch(&w, pair.ours, EV_READ);
-	settle();
+	pair = open_watched(_i, &w);
 	ev_prepare_init(&prepare, fork_loop);
 	for (i = 0; i < 4; i++) {
 		nap(SHORT_NAP); /* a wait that ends without event */

@@ -147,10 +147,7 @@ START_TEST(a_watch_of_nothing_but_hang_ups_does_not_spin)
 	struct pair pair;
 	struct watch w;
 
-	open_scene(_i);
-	pair = open_pair();
-	watch(&w, pair.ours, EV_READ);
-	settle();
+	pair = open_watched(_i, &w);
 	stop(&w);
 	discard(pair.theirs);
 	iterations = ev_iteration(scene.loop);

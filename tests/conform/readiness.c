@@ -19,10 +19,7 @@ START_TEST(readable_is_reported_every_turn)
 	struct watch w;
 	int i;
 
-	open_scene(_i);
-	pair = open_pair();
-	watch(&w, pair.ours, EV_READ);
-	settle();
+	pair = open_watched(_i, &w);
 	check_quiet(&w);
 	put(pair.theirs);
 	for (i = 0; i < 20; i++)
@@ -203,10 +200,7 @@ START_TEST(a_watcher_may_change_its_events)
 	struct watch w;
 	int i;
 
-	open_scene(_i);
-	pair = open_pair();
-	watch(&w, pair.ours, EV_READ);
-	settle();
+	pair = open_watched(_i, &w);
 	put(pair.theirs);
 	for (i = 0; i < 12; i++) {
 		change_events(&w, events[i % 3]);
@@ -230,10 +224,7 @@ START_TEST(io_modify_changes_events_of_the_same_fd)
 	struct pair pair;
 	struct watch w;
 
-	open_scene(_i);
-	pair = open_pair();
-	watch(&w, pair.ours, EV_READ);
-	settle();
+	pair = open_watched(_i, &w);
 	stop(&w);
 	ev_io_modify(&w.io, EV_WRITE);
 	start(&w);
@@ -258,10 +249,7 @@ START_TEST(read_between_turns_is_not_reported)
 	struct watch w;
 	int i;
 
-	open_scene(_i);
-	pair = open_pair();
-	watch(&w, pair.ours, EV_READ);
-	settle();
+	pair = open_watched(_i, &w);
 	for (i = 0; i < 50; i++) {
 		put(pair.theirs);
 		if (i % 3 == 1)
@@ -379,10 +367,7 @@ START_TEST(what_a_prepare_watcher_reads_is_not_reported)
 	struct watch w;
 	int i;
 
-	open_scene(_i);
-	pair = open_pair();
-	watch(&w, pair.ours, EV_READ);
-	settle();
+	pair = open_watched(_i, &w);
 	ev_prepare_init(&prepare, take_first);
 	prepare.data = &pair.ours;
 	for (i = 0; i < 4; i++) {
@@ -529,10 +514,7 @@ START_TEST(stopped_before_the_turn_gets_nothing)
 	struct pair pair;
 	struct watch w;
 
-	open_scene(_i);
-	pair = open_pair();
-	watch(&w, pair.ours, EV_READ);
-	settle();
+	pair = open_watched(_i, &w);
 	put(pair.theirs);
 	stop(&w);
 	check_quiet(&w);

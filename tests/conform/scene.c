@@ -346,7 +346,7 @@ void nap(double seconds)
 	ev_now_update(scene.loop);
 	ev_timer_start(scene.loop, &timer);
 	while (!is_over)
-		ev_run(scene.loop, EVRUN_ONCE);
+		run_on();
 }
 
 const double SHORT_NAP = 0.002;
@@ -391,6 +391,17 @@ void start(struct watch *watch)
 void stop(struct watch *watch)
 {
 	ev_io_stop(scene.loop, &watch->io);
+}
+
+struct pair open_watched(int i, struct watch *w)
+{
+	struct pair pair;
+
+	open_scene(i);
+	pair = open_pair();
+	watch(w, pair.ours, EV_READ);
+	settle();
+	return pair;
 }
 
 void change_events(struct watch *w, int events)
@@ -693,11 +704,6 @@ void check_is_fresh(struct watch *w, int theirs)
  * another thread, and a loop that is asleep
  */
 
-pid_t thread_id(void)
-{
-	return (pid_t)syscall(SYS_gettid);
-}
-
 static bool is_asleep(pid_t tid)
 {
 	char path[64], line[512];
@@ -732,7 +738,7 @@ static void *run_actor(void *arg)
 /* act (arg) runs in another thread once this one sleeps. */
 void act_when_asleep(struct actor *actor, void (*act)(void *), void *arg)
 {
-	actor->sleeper = thread_id();
+	actor->sleeper = gettid();
 	actor->act = act;
 	actor->arg = arg;
 	check_int(pthread_create(&actor->thread, NULL, run_actor, actor), ==,

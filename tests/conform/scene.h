@@ -270,6 +270,9 @@ void take_steps(const char *steps, struct watch *w, int fresh);
 /* The new file is reported, and is the one that is read. */
 void check_is_fresh(struct watch *w, int theirs);
 
+/* What most scenarios begin with: a pair, ours watched for EV_READ, settled. */
+struct pair open_watched(int i, struct watch *w);
+
 /*
  * another thread, and a loop that is asleep
  */
@@ -281,7 +284,6 @@ struct actor {
 	void *arg;
 };
 
-pid_t thread_id(void);
 void await_sleep(pid_t tid);
 
 /* act (arg) runs in another thread once this one sleeps. */

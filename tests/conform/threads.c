@@ -62,10 +62,7 @@ START_TEST(a_loop_may_move_between_threads)
 	struct watch w;
 	int i;
 
-	open_scene(_i);
-	pair = open_pair();
-	watch(&w, pair.ours, EV_READ);
-	settle();
+	pair = open_watched(_i, &w);
 	for (i = 0; i < 3; i++) {
 		nap(SHORT_NAP);
 		visit_thread(&(struct visit){ &w, pair.theirs, 0 });
@@ -496,10 +493,7 @@ START_TEST(loops_come_and_go_while_another_waits)
 	struct pair pair;
 	struct watch w;
 
-	open_scene(_i);
-	pair = open_pair();
-	watch(&w, pair.ours, EV_READ);
-	settle();
+	pair = open_watched(_i, &w);
 	act_when_asleep(&actor, make_and_end_loops, &pair.theirs);
 	run_once(); /* the one wait */
 	check_int(w.nr, ==, 1);

@@ -212,10 +212,7 @@ START_TEST(io_collect_interval_delays_events)
 	struct watch w;
 	struct alarm far;
 
-	open_scene(_i);
-	pair = open_pair();
-	watch(&w, pair.ours, EV_READ);
-	settle();
+	pair = open_watched(_i, &w);
 	set_alarm(&far, 60., 0.);
 	put(pair.theirs);
 	run_once();
@@ -263,10 +260,7 @@ START_TEST(an_interrupted_wait_is_neither_event_nor_timeout)
 	struct pair pair;
 	struct watch w;
 
-	open_scene(_i);
-	pair = open_pair();
-	watch(&w, pair.ours, EV_READ);
-	settle();
+	pair = open_watched(_i, &w);
 	sigaction(SIGVTALRM, &action, NULL);
 	sigaction(SIGPROF, &action, NULL);
 	sigaction(SIGALRM, &action, NULL);

@@ -166,7 +166,7 @@ START_TEST(asyncs_of_many_threads_are_all_seen)
 	int i;
 
 	open_scene(_i);
-	senders.sleeper = thread_id();
+	senders.sleeper = gettid();
 	start_sender(&senders.shared);
 	for (i = 0; i < NR_SENDERS; i++)
 		start_sender(&senders.own[i]);
@@ -425,7 +425,7 @@ START_TEST(interrupted_waits_lose_nothing)
 
 	open_scene(_i);
 	waiter = pthread_self();
-	waiter_id = thread_id();
+	waiter_id = gettid();
 	signal(SIGUSR2, handle_nothing);
 	pair = open_pair();
 	watch_then(&w, pair.ours, EV_READ, take_one);

@@ -19,7 +19,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 static const struct fault *_Atomic armed;
@@ -44,20 +43,20 @@ int nr_injected(void)
 	return atomic_load(&nr_failed);
 }
 
-static bool is_armed(enum site site)
+static const struct fault *armed_at(enum site site)
 {
 	const struct fault *fault = atomic_load(&armed);
 
-	return fault && fault->site == site;
+	return fault && fault->site == site ? fault : NULL;
 }
 
 /* Is it time?  Counts this call.  0 or -errno. */
 static int fail_at(enum site site)
 {
-	const struct fault *fault = atomic_load(&armed);
+	const struct fault *fault = armed_at(site);
 	int nr;
 
-	if (!fault || fault->site != site)
+	if (!fault)
 		return 0;
 	nr = atomic_fetch_add(&nr_calls, 1) + 1;
 	if (fault->is_for_ever ? nr < first : nr != first)
@@ -78,11 +77,6 @@ static struct known {
 	atomic_int thread; /* in whose table it is */
 	atomic_int place;  /* there, -1 for none */
 } known[MAX_RINGS];
-
-static pid_t gettid_(void)
-{
-	return (pid_t)syscall(SYS_gettid);
-}
 
 static void remember(struct io_uring *ring)
 {
@@ -105,7 +99,7 @@ static void remember(struct io_uring *ring)
 
 static struct known *find_ring(unsigned fd, bool is_place)
 {
-	pid_t thread = gettid_();
+	pid_t thread = gettid();
 	int i;
 
 	for (i = 0; i < MAX_RINGS; i++) {
@@ -174,7 +168,7 @@ int inject_io_uring_enter2(unsigned fd, unsigned to_submit,
 
 	if (r < 0)
 		return r;
-	if (min_complete && is_armed(WAIT))
+	if (min_complete && armed_at(WAIT))
 		return wait_or_fail(fd, to_submit, min_complete, flags, arg,
 				    size);
 	if (to_submit > 1 && fail_at(SUBMIT) < 0)
@@ -242,7 +236,7 @@ static void remember_place(const struct io_uring_rsrc_update *update)
 	if (!k)
 		abort();
 	k->place = (int)update->offset;
-	k->thread = gettid_();
+	k->thread = gettid();
 }
 
 int inject_io_uring_register(unsigned fd, unsigned opcode, const void *arg,
