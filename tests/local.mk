@@ -140,7 +140,8 @@ TESTS += %D%/differential.t
 	%D%/fuzz/machine.c %D%/fuzz/machine.h \
 	%D%/fuzz/program.c %D%/fuzz/program.h \
 	%D%/fuzz/shrink.c %D%/fuzz/shrink.h \
-	%D%/fuzz/world.c %D%/fuzz/world.h
+	%D%/fuzz/world.c %D%/fuzz/world.h \
+	%D%/tsan.c
 %C%_differential_t_LDADD = lib/libevring.la $(EV_LIBS) -lpthread
 
 .PHONY: check-fuzz

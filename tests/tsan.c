@@ -35,11 +35,11 @@
 #define SEEN_BY_THE_LIBRARY __attribute__((visibility("default")))
 
 /* Some tests fork in a signal handler; a child has not the threads that its
-   parent is to join. */
+   parent is to join, and may start its own. */
 const char *__tsan_default_options(void);
 SEEN_BY_THE_LIBRARY const char *__tsan_default_options(void)
 {
-	return "report_signal_unsafe=0:report_thread_leaks=0";
+	return "report_signal_unsafe=0:report_thread_leaks=0:die_after_fork=0";
 }
 
 static int given_back; /* an address, no more */
