@@ -75,33 +75,15 @@ enum evring_flags {
 	 * Only for evring_loop_new() and evring_default_loop(): a loop without
 	 * a ring is acceptable.  Ask evring_tier() what it became.
 	 */
-	EVRING_ALLOW_NONE = 1u << 2
-};
-
-/*
- * How a loop is attached.  All zero means the defaults, so does NULL in place
- * of a pointer to it.  It is read during the call only, disable included.
- */
-struct evring_config {
-	unsigned flags; /* EVRING_*, or'ed */
+	EVRING_ALLOW_NONE = 1u << 2,
 
 	/*
-	 * Submission queue entries, 0 for the default of 128, at most 32768;
-	 * rounded up to a power of two.  The completion queue has four times
-	 * as many.  A smaller ring is made where RLIMIT_MEMLOCK allows no
-	 * more.
+	 * Attached on behalf of a program that may not know of it, as `evring
+	 * run` does: a later evring_attach() takes the place of this one
+	 * instead of failing with -EBUSY, and counts where this one did unless
+	 * it names another place.
 	 */
-	unsigned entries;
-
-	/*
-	 * Names of kernel features to leave unused, separated by commas, as
-	 * in the environment variable EVRING_DISABLE; both apply.  NULL for
-	 * none.  A name that is not known fails here with -EINVAL, and is
-	 * ignored in the environment.
-	 */
-	const char *disable;
-
-	uint64_t reserved[13];
+	EVRING_GIVE_WAY = 1u << 3
 };
 
 /*
@@ -127,6 +109,42 @@ struct evring_stats {
 };
 
 /*
+ * How a loop is attached.  All zero means the defaults, so does NULL in place
+ * of a pointer to it.  It is read during the call only, disable included,
+ * but for the memory that stats points to.
+ */
+struct evring_config {
+	unsigned flags; /* EVRING_*, or'ed */
+
+	/*
+	 * Submission queue entries, 0 for the default of 128, at most 32768;
+	 * rounded up to a power of two.  The completion queue has four times
+	 * as many.  A smaller ring is made where RLIMIT_MEMLOCK allows no
+	 * more.
+	 */
+	unsigned entries;
+
+	/*
+	 * Names of kernel features to leave unused, separated by commas, as
+	 * in the environment variable EVRING_DISABLE; both apply.  NULL for
+	 * none.  A name that is not known fails here with -EINVAL, and is
+	 * ignored in the environment.
+	 */
+	const char *disable;
+
+	/*
+	 * Where to count, zeroed by attach; NULL for memory of the
+	 * library's own.  It is the caller's, who keeps it until the loop is
+	 * detached or destroyed.  Each member is written whole, so that another
+	 * thread, or another process if the memory is shared, may read them at
+	 * any time.
+	 */
+	struct evring_stats *stats;
+
+	uint64_t reserved[12];
+};
+
+/*
  * Let evring do the waiting for loop.
  *
  * May be called before or after watchers are started, also from a callback of
@@ -137,7 +155,7 @@ struct evring_stats {
  * Returns 0, or, with loop unchanged and working on its own backend:
  *   -EINVAL      loop is NULL, or config has an unknown flag, a field out of
  *                range, an unknown name in disable, or a reserved field set
- *   -EBUSY       loop is attached already
+ *   -EBUSY       loop is attached already, not with EVRING_GIVE_WAY
  *   -ENOTSUP     the layout of this libev could not be proven, or loop does not
  *                use libev's epoll backend
  *   -ENODEV      EVRING_REQUIRE_REGION, and this is not to be had here
@@ -173,7 +191,8 @@ struct ev_loop *evring_loop_new(unsigned flags,
 
 /*
  * The same for the default loop: ev_default_loop (flags), then attach.  A
- * default loop that was attached before is returned unchanged, config unread.
+ * default loop that was attached before (not with EVRING_GIVE_WAY) is returned
+ * unchanged, config unread.
  * When attach is refused, a default loop which this call made is destroyed
  * again; one that existed is left alone.
  */

@@ -32,7 +32,8 @@
 #include "probe.h"
 
 #define KNOWN_FLAGS                                                            \
-	(EVRING_REQUIRE_REGION | EVRING_USER_REGION | EVRING_ALLOW_NONE)
+	(EVRING_REQUIRE_REGION | EVRING_USER_REGION | EVRING_ALLOW_NONE |      \
+	 EVRING_GIVE_WAY)
 
 enum { MAX_ENTRIES = 32768 };
 
@@ -47,6 +48,9 @@ struct binding {
 	double mintime;	    /* of libev's backend, to be put back */
 	bool is_given_back; /* the ring was lost, libev's backend has the loop
 			     */
+	bool gives_way;	    /* EVRING_GIVE_WAY */
+	struct evring_stats *users_stats; /* evring_config.stats: the
+					     caller's, until unbind() */
 };
 
 struct seat {
@@ -197,6 +201,7 @@ static int new_binding(struct binding **ret_binding, struct ev_loop *loop,
 		.have = have,
 		.entries = config->entries,
 		.user_region = config->flags & EVRING_USER_REGION,
+		.stats = config->stats,
 	};
 	struct binding *b = calloc(1, sizeof(*b));
 	int r;
@@ -211,6 +216,8 @@ static int new_binding(struct binding **ret_binding, struct ev_loop *loop,
 		free(b);
 		return r;
 	}
+	b->gives_way = config->flags & EVRING_GIVE_WAY;
+	b->users_stats = config->stats;
 	b->mintime = *evr_field(&b->host, double, mintime);
 	*ret_binding = b;
 	return 0;
@@ -226,22 +233,33 @@ static void bind_loop(struct seat *seat, struct binding *b)
 	put_functions(&b->host, modify, poll_events, MINTIME);
 }
 
+/* May attach leave this loop as it is? */
+static bool is_settled(struct ev_loop *loop)
+{
+	struct binding *b = find_binding(loop);
+
+	return b && !b->is_given_back && !b->gives_way;
+}
+
 /* A loop whose ring was lost may be attached again. */
-static int make_room(struct ev_loop *loop)
+static int make_room(struct ev_loop *loop, struct evring_config *config)
 {
 	struct seat *seat = find_seat(loop);
 
 	if (!seat)
 		return 0;
-	if (!seat->binding->is_given_back)
+	if (is_settled(loop))
 		return -EBUSY;
+	if (seat->binding->gives_way && !config->stats)
+		config->stats = seat->binding->users_stats;
 	unbind(seat);
 	return 0;
 }
 
-static int attach(struct ev_loop *loop, const struct evring_config *config)
+static int attach(struct ev_loop *loop, const struct evring_config *wanted)
 {
 	static const struct evring_config defaults;
+	struct evring_config config = wanted ? *wanted : defaults;
 	struct binding *b;
 	struct seat *seat;
 	unsigned have;
@@ -249,20 +267,18 @@ static int attach(struct ev_loop *loop, const struct evring_config *config)
 
 	if (!loop)
 		return -EINVAL;
-	if (!config)
-		config = &defaults;
-	r = check_config(config, &have);
+	r = check_config(&config, &have);
 	if (r < 0)
 		return r;
-	if (config->flags & EVRING_REQUIRE_REGION && !(have & EVR_HAVE_REGION))
+	if (config.flags & EVRING_REQUIRE_REGION && !(have & EVR_HAVE_REGION))
 		return -ENODEV;
-	r = make_room(loop);
+	r = make_room(loop, &config);
 	if (r < 0)
 		return r;
 	seat = take_seat();
 	if (!seat)
 		return -ENOMEM;
-	r = new_binding(&b, loop, config, have);
+	r = new_binding(&b, loop, &config, have);
 	if (r < 0)
 		leave_seat(seat);
 	else
@@ -342,7 +358,7 @@ EVR_API struct ev_loop *evring_default_loop(unsigned flags,
 		errno = ENOMEM;
 		return NULL;
 	}
-	if (find_seat(loop) || attach_or_allow(loop, config))
+	if (is_settled(loop) || attach_or_allow(loop, config))
 		return loop;
 	error = errno;
 	if (is_new)
@@ -368,7 +384,7 @@ EVR_API int evring_stats(struct ev_loop *loop, struct evring_stats *ret_stats)
 
 	if (!b || !ret_stats)
 		return -EINVAL;
-	evr_poll_stats(b->poll, ret_stats);
+	*ret_stats = *evr_poll_stats(b->poll);
 	return 0;
 }
 

@@ -141,7 +141,9 @@ struct evr_poll {
 	int *always; /* fds that are always ready (trap f) */
 	int nr_always, max_always;
 
-	struct evring_stats stats; /* those that the ring does not count */
+	/* The caller's, who keeps it until we are freed, or own_stats. */
+	struct evring_stats *stats;
+	struct evring_stats own_stats;
 };
 
 /*
@@ -294,6 +296,9 @@ int evr_poll_new(struct evr_poll **ret_poll, const struct evr_host *host,
 	if (!p)
 		return -ENOMEM;
 	p->host = *host;
+	p->stats = config->stats ? config->stats : &p->own_stats;
+	memset(p->stats, 0, sizeof(*p->stats));
+	ring_config.stats = p->stats;
 	p->in_ring = config->have & EVR_HAVE_EPOLL_WAIT;
 	r = make_ring(p, ring_config);
 	if (r < 0) {
@@ -384,7 +389,7 @@ static void change_by_libev(struct evr_poll *p, int fd, int oev, int nev)
 {
 	struct evr_anfd *anfd;
 
-	p->stats.handed_over++;
+	p->stats->handed_over++;
 	finish_change(p, fd);
 	if (!p->lost && evr_ring_has_unsent(&p->ring) &&
 	    evr_ring_flush(&p->ring) < 0)
@@ -584,7 +589,7 @@ static void lose_ring(struct evr_poll *p)
 {
 	drop_ring(p);
 	p->lost = true;
-	p->stats.rings_lost++;
+	p->stats->rings_lost++;
 }
 
 void evr_poll_free(struct evr_poll *p)
@@ -607,10 +612,10 @@ static void replace_ring(struct evr_poll *p)
 
 	drop_ring(p);
 	p->broken = false;
-	p->stats.ring_rebuilds++;
+	p->stats->ring_rebuilds++;
 	if (make_ring(p, config) < 0) {
 		p->lost = true;
-		p->stats.rings_lost++;
+		p->stats->rings_lost++;
 	}
 }
 
@@ -704,7 +709,7 @@ static void report(struct evr_poll *p, int fd, unsigned events)
 {
 	p->host.layout->feed_fd_event(p->host.loop, fd, (int)events);
 	p->nr_reported++;
-	p->stats.events++;
+	p->stats->events++;
 }
 
 /* May a change of what the set says of fd be under way (trap i)? */
@@ -829,7 +834,7 @@ static void home_answered(struct evr_poll *p, int res, unsigned flags)
 	if (!(flags & IORING_CQE_F_MORE))
 		p->state = IDLE;
 	if (left) {
-		p->stats.stale_completions++; /* about the old set */
+		p->stats->stale_completions++; /* about the old set */
 		p->again = true;
 	} else if (!p->in_ring) {
 		p->look = true;
@@ -979,7 +984,7 @@ static void let_libev_look(struct evr_poll *p, int r, double timeout)
 {
 	if (!is_refusal(r) || p->nr_reported || p->nr_always)
 		timeout = 0.;
-	p->stats.handed_over++;
+	p->stats->handed_over++;
 	evr_host_poll(&p->host, timeout);
 }
 
@@ -987,7 +992,7 @@ bool evr_poll_turn(struct evr_poll *p, double timeout)
 {
 	int r = -ENXIO;
 
-	p->stats.turns++;
+	p->stats->turns++;
 	p->nr_reported = 0;
 	p->hand_over = false;
 	p->called = false;
@@ -996,7 +1001,7 @@ bool evr_poll_turn(struct evr_poll *p, double timeout)
 		if (evr_unlikely(is_refusal(r)))
 			survive(p, r);
 	}
-	p->stats.waits_avoided += !p->called;
+	p->stats->waits_avoided += !p->called;
 	report_always(p);
 	if (evr_unlikely(p->hand_over || is_refusal(r)))
 		let_libev_look(p, r, timeout);
@@ -1010,13 +1015,7 @@ enum evring_tier evr_poll_tier(const struct evr_poll *p)
 	return p->ring.region ? EVRING_TIER_REGION : EVRING_TIER_COPIED;
 }
 
-void evr_poll_stats(const struct evr_poll *p, struct evring_stats *stats)
+const struct evring_stats *evr_poll_stats(const struct evr_poll *p)
 {
-	*stats = p->stats;
-	stats->enters = p->ring.counters.enters;
-	stats->waits_by_offset = p->ring.counters.waits_by_offset;
-	stats->waits_copied = p->ring.counters.waits_copied;
-	stats->requests = p->ring.counters.requests;
-	stats->completions = p->ring.counters.completions;
-	stats->overflows = p->ring.counters.overflows;
+	return p->stats;
 }

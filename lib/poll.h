@@ -12,6 +12,7 @@ struct evr_poll_config {
 	unsigned have;
 	unsigned entries;
 	bool user_region;
+	struct evring_stats *stats; /* as evring_config.stats */
 };
 
 struct evr_poll;
@@ -37,6 +38,6 @@ bool evr_poll_modify(struct evr_poll *poll, int fd, int oev, int nev);
 bool evr_poll_turn(struct evr_poll *poll, double timeout);
 
 enum evring_tier evr_poll_tier(const struct evr_poll *poll);
-void evr_poll_stats(const struct evr_poll *poll, struct evring_stats *stats);
+const struct evring_stats *evr_poll_stats(const struct evr_poll *poll);
 
 #endif

@@ -219,11 +219,9 @@ static int init_by_steps(struct evr_ring *ring,
 			 const struct evr_ring_config *config,
 			 enum evr_ring_step *ret_step)
 {
-	struct evr_ring_counters counters = ring->counters;
 	int r;
 
 	memset(ring, 0, sizeof(*ring));
-	ring->counters = counters;
 	ring->config = *config;
 	*ret_step = EVR_STEP_SETUP;
 	r = evr_self_init();
@@ -402,7 +400,7 @@ static unsigned publish(struct evr_ring *ring)
 static int enter(struct evr_ring *ring, unsigned to_submit,
 		 unsigned min_complete, unsigned flags, void *arg, size_t size)
 {
-	ring->counters.enters++;
+	ring->config.stats->enters++;
 	return io_uring_enter2((unsigned)ring->enter_fd, to_submit,
 			       min_complete, ring->enter_flags | flags, arg,
 			       size);
@@ -429,7 +427,7 @@ static int enter_all(struct evr_ring *ring, unsigned min_complete,
 			return r;
 		if (todo && !r)
 			return -EAGAIN;
-		ring->counters.requests += (unsigned)r;
+		ring->config.stats->requests += (unsigned)r;
 	} while (evr_unlikely((unsigned)r < todo));
 	return 0;
 }
@@ -442,7 +440,7 @@ static int wait_by_offset(struct evr_ring *ring, int64_t sec, int64_t nsec)
 		slot->ts.tv_sec = sec;
 	if (slot->ts.tv_nsec != nsec)
 		slot->ts.tv_nsec = nsec;
-	ring->counters.waits_by_offset++;
+	ring->config.stats->waits_by_offset++;
 	return enter_all(ring, 1, ring->wait_flags,
 			 (void *)(uintptr_t)(SLOT_BLOCKING * sizeof(*slot)),
 			 sizeof(*slot));
@@ -452,7 +450,7 @@ static int wait_copied(struct evr_ring *ring, int64_t sec, int64_t nsec)
 {
 	ring->ts.tv_sec = sec;
 	ring->ts.tv_nsec = nsec;
-	ring->counters.waits_copied++;
+	ring->config.stats->waits_copied++;
 	return enter_all(ring, 1, ring->wait_flags, &ring->arg,
 			 sizeof(ring->arg));
 }
@@ -582,14 +580,14 @@ void evr_ring_reap(struct evr_ring *ring, evr_ring_complete *complete,
 	unsigned head, nr_reaped = 0;
 
 	if (evr_unlikely(evr_ring_has_overflown(ring)))
-		ring->counters.overflows++;
+		ring->config.stats->overflows++;
 	io_uring_for_each_cqe(&ring->uring, head, cqe)
 	{
 		complete(arg, cqe->user_data, cqe->res, cqe->flags);
 		nr_reaped++;
 	}
 	io_uring_cq_advance(&ring->uring, nr_reaped);
-	ring->counters.completions += nr_reaped;
+	ring->config.stats->completions += nr_reaped;
 }
 
 /*
@@ -675,11 +673,14 @@ static unsigned seen_features(struct evr_ring *ring)
 int evr_ring_trial(const struct evr_ring_config *config,
 		   enum evr_ring_step *ret_step, unsigned *ret_seen)
 {
-	struct evr_ring ring = { 0 };
+	struct evr_ring_config uncounted = *config;
+	struct evring_stats stats;
+	struct evr_ring ring;
 	unsigned seen;
 	int r;
 
-	r = init_by_steps(&ring, config, ret_step);
+	uncounted.stats = &stats;
+	r = init_by_steps(&ring, &uncounted, ret_step);
 	if (r < 0)
 		return r;
 	seen = seen_features(&ring);

@@ -5,6 +5,8 @@
 #ifndef EVR_RING_H
 #define EVR_RING_H
 
+#include <evring.h>
+
 #include "evr.h"
 #include "uapi.h"
 
@@ -22,22 +24,15 @@ struct evr_ring_config {
 	unsigned have;	  /* of enum evr_have: what to use */
 	unsigned entries; /* of the SQ; the CQ has four times as many */
 	bool user_region; /* wait region in our own memory */
-};
 
-/* They go on counting when a ring is replaced. */
-struct evr_ring_counters {
-	uint64_t enters;
-	uint64_t waits_by_offset;
-	uint64_t waits_copied;
-	uint64_t requests;
-	uint64_t completions;
-	uint64_t overflows;
+	/* Counted here, for as long as the ring lives.  The caller's; another
+	   ring may go on counting there. */
+	struct evring_stats *stats;
 };
 
 struct evr_ring {
 	struct io_uring uring;
 	struct evr_ring_config config;
-	struct evr_ring_counters counters;
 
 	/*
 	 * The wait region, one page, NULL in the copied tier.  The kernel
@@ -64,7 +59,7 @@ struct evr_ring {
 
 /*
  * Make a ring, disabled, with its region.  On failure there is nothing to
- * clean up.  Counters are left alone.
+ * clean up.
  *
  * Returns 0 or -errno.  -ENOMEM: try with fewer entries.
  */

@@ -77,15 +77,15 @@ static const struct {
 	int error;
 	struct evring_config config;
 } bad_configs[] = {
-	{ "unknown flag 3", -EINVAL, { .flags = 1u << 3 } },
+	{ "unknown flag 4", -EINVAL, { .flags = 1u << 4 } },
 	{ "unknown flag 31", -EINVAL, { .flags = 1u << 31 } },
 	{ "unknown and known flags",
 	  -EINVAL,
-	  { .flags = 1u << 4 | EVRING_USER_REGION } },
+	  { .flags = 1u << 5 | EVRING_USER_REGION } },
 	{ "one entry too many", -EINVAL, { .entries = 32769 } },
 	{ "all entries", -EINVAL, { .entries = (unsigned)-1 } },
 	{ "first reserved", -EINVAL, { .reserved = { 1 } } },
-	{ "last reserved", -EINVAL, { .reserved = { [12] = 1ull << 63 } } },
+	{ "last reserved", -EINVAL, { .reserved = { [11] = 1ull << 63 } } },
 	{ "unknown name", -EINVAL, { .disable = "regions" } },
 	{ "unknown name last", -EINVAL, { .disable = "region,no-such" } },
 	{ "no region to require",
@@ -181,6 +181,63 @@ START_TEST(second_attach_is_busy)
 }
 END_TEST
 
+START_TEST(attachment_can_give_way)
+{
+	struct evring_stats stats, others;
+	struct evring_config first = { .flags = EVRING_GIVE_WAY,
+				       .stats = &stats };
+	struct evring_config second = { .disable = "region" };
+	struct ev_loop *loop = new_loop();
+	int nr_fds;
+
+	ck_assert_int_eq(evring_attach(loop, &first), 0);
+	nr_fds = count_fds();
+	ck_assert_int_eq(evring_attach(loop, &second), 0);
+	ck_assert_int_eq(count_fds(), nr_fds);
+	ck_assert(is_attached(loop));
+	ck_assert_int_eq(evring_tier(loop), EVRING_TIER_COPIED);
+	ck_assert_uint_gt(stats.waits_copied, 0);
+	ck_assert_int_eq(evring_attach(loop, NULL), -EBUSY);
+	ck_assert_int_eq(evring_detach(loop), 0);
+
+	second.stats = &others;
+	ck_assert_int_eq(evring_attach(loop, &first), 0);
+	ck_assert_int_eq(evring_attach(loop, &second), 0);
+	ck_assert(is_attached(loop));
+	ck_assert_uint_eq(stats.turns, 0);
+	ck_assert_uint_gt(others.turns, 0);
+	ev_loop_destroy(loop);
+}
+END_TEST
+
+START_TEST(refused_attach_leaves_the_one_that_gives_way)
+{
+	struct evring_config first = { .flags = EVRING_GIVE_WAY };
+	struct evring_config no_region = { .flags = EVRING_REQUIRE_REGION,
+					   .disable = "region" };
+	struct ev_loop *loop = new_loop();
+
+	ck_assert_int_eq(evring_attach(loop, &first), 0);
+	ck_assert_int_eq(evring_attach(loop, &no_region), -ENODEV);
+	ck_assert(is_attached(loop));
+	ev_loop_destroy(loop);
+}
+END_TEST
+
+START_TEST(default_loop_attached_to_give_way_is_taken_over)
+{
+	struct evring_config first = { .flags = EVRING_GIVE_WAY };
+	struct evring_config second = { .disable = "region" };
+	struct ev_loop *loop = evring_default_loop(0, &first);
+
+	ck_assert_ptr_nonnull(loop);
+	ck_assert_ptr_eq(evring_default_loop(0, &second), loop);
+	ck_assert_int_eq(evring_tier(loop), EVRING_TIER_COPIED);
+	ck_assert(is_attached(loop));
+	ev_loop_destroy(loop);
+}
+END_TEST
+
 static const unsigned other_backends[] = { EVBACKEND_SELECT, EVBACKEND_POLL };
 
 START_TEST(other_backend_is_not_supported)
@@ -205,6 +262,25 @@ START_TEST(detach_without_attach_is_invalid)
 	ck_assert(is_untouched(other));
 	ev_loop_destroy(loop);
 	ev_loop_destroy(other);
+}
+END_TEST
+
+START_TEST(stats_are_counted_where_the_caller_wants)
+{
+	struct evring_stats stats = { .turns = 1000, .enters = 1000 };
+	struct evring_config config = { .stats = &stats };
+	struct evring_stats copy;
+	struct ev_loop *loop = new_loop();
+
+	ck_assert_int_eq(evring_attach(loop, &config), 0);
+	ck_assert_uint_eq(stats.turns, 0);
+	ck_assert(is_attached(loop));
+	ck_assert_uint_gt(stats.turns, 0);
+	ck_assert_uint_lt(stats.turns, 1000);
+	ck_assert_uint_gt(stats.enters, 0);
+	ck_assert_int_eq(evring_stats(loop, &copy), 0);
+	ck_assert_mem_eq(&copy, &stats, sizeof(stats));
+	ev_loop_destroy(loop);
 }
 END_TEST
 
@@ -1264,9 +1340,13 @@ static void add_refusals(Suite *suite)
 	tcase_add_test(tcase, region_can_be_required);
 	tcase_add_test(tcase, without_region_waits_are_copied);
 	tcase_add_test(tcase, second_attach_is_busy);
+	tcase_add_test(tcase, attachment_can_give_way);
+	tcase_add_test(tcase, refused_attach_leaves_the_one_that_gives_way);
+	tcase_add_test(tcase, default_loop_attached_to_give_way_is_taken_over);
 	tcase_add_loop_test(tcase, other_backend_is_not_supported, 0,
 			    (int)ARRAY_SIZE(other_backends));
 	tcase_add_test(tcase, detach_without_attach_is_invalid);
+	tcase_add_test(tcase, stats_are_counted_where_the_caller_wants);
 	tcase_add_test(tcase, stats_need_a_place);
 	add_loop_or_leave_out(tcase, refusal_of_the_system_is_returned,
 			      (int)ARRAY_SIZE(sandboxes), reason);

@@ -59,12 +59,15 @@ enum { NR_MODES = ARRAY_SIZE(modes) };
 
 static struct evr_ring ring;
 static struct evr_ring_config config;
+static struct evring_stats stats;
 
 static void set_config(int mode)
 {
 	memset(&config, 0, sizeof(config));
+	memset(&stats, 0, sizeof(stats));
 	ck_assert_int_eq(evr_probe(modes[mode].mask, &config.have), 0);
 	config.entries = NR_ENTRIES;
+	config.stats = &stats;
 	config.user_region = modes[mode].user_region;
 }
 
@@ -280,19 +283,19 @@ START_TEST(waits_and_enters_are_counted)
 	region = config.have & EVR_HAVE_REGION;
 	for (i = 0; i < 5; i++)
 		ck_assert(waits(&ring));
-	ck_assert_uint_eq(ring.counters.enters, 5);
-	ck_assert_uint_eq(ring.counters.waits_by_offset, region ? 5 : 0);
-	ck_assert_uint_eq(ring.counters.waits_copied, region ? 0 : 5);
-	ck_assert_uint_eq(ring.counters.requests, 0);
+	ck_assert_uint_eq(stats.enters, 5);
+	ck_assert_uint_eq(stats.waits_by_offset, region ? 5 : 0);
+	ck_assert_uint_eq(stats.waits_copied, region ? 0 : 5);
+	ck_assert_uint_eq(stats.requests, 0);
 	add_nop(&ring, 1);
 	add_nop(&ring, 2);
 	ck_assert_int_eq(evr_ring_submit(&ring), 0);
 	ck_assert_int_eq(reap(&ring), 2);
-	ck_assert_uint_eq(ring.counters.enters, 6);
-	ck_assert_uint_eq(ring.counters.requests, 2);
-	ck_assert_uint_eq(ring.counters.completions, 2);
-	ck_assert_uint_eq(ring.counters.waits_by_offset, region ? 5 : 0);
-	ck_assert_uint_eq(ring.counters.overflows, 0);
+	ck_assert_uint_eq(stats.enters, 6);
+	ck_assert_uint_eq(stats.requests, 2);
+	ck_assert_uint_eq(stats.completions, 2);
+	ck_assert_uint_eq(stats.waits_by_offset, region ? 5 : 0);
+	ck_assert_uint_eq(stats.overflows, 0);
 	evr_ring_exit(&ring);
 }
 END_TEST
@@ -305,9 +308,8 @@ START_TEST(counters_outlive_the_ring)
 	ck_assert_int_eq(evr_ring_init(&ring, &config), 0);
 	ck_assert(waits(&ring));
 	evr_ring_exit(&ring);
-	ck_assert_uint_ge(ring.counters.enters, 2);
-	ck_assert_uint_eq(
-		ring.counters.waits_by_offset + ring.counters.waits_copied, 2);
+	ck_assert_uint_ge(stats.enters, 2);
+	ck_assert_uint_eq(stats.waits_by_offset + stats.waits_copied, 2);
 }
 END_TEST
 
@@ -347,10 +349,10 @@ START_TEST(full_queue_submits_by_itself)
 	make(_i);
 	for (i = 0; i < NR_ENTRIES; i++)
 		add_nop(&ring, (uint64_t)i);
-	ck_assert_uint_eq(ring.counters.enters, 0);
+	ck_assert_uint_eq(stats.enters, 0);
 	add_nop(&ring, NR_ENTRIES);
-	ck_assert_uint_eq(ring.counters.enters, 1);
-	ck_assert_uint_eq(ring.counters.requests, NR_ENTRIES);
+	ck_assert_uint_eq(stats.enters, 1);
+	ck_assert_uint_eq(stats.requests, NR_ENTRIES);
 	ck_assert(evr_ring_has_unsent(&ring));
 	ck_assert_int_eq(evr_ring_submit(&ring), 0);
 	ck_assert_int_eq(reap(&ring), NR_ENTRIES + 1);
@@ -406,8 +408,8 @@ START_TEST(overflow_loses_nothing)
 	ck_assert_int_eq(nr, NR);
 	ck_assert_int_eq(reap(&ring), 0);
 	ck_assert(!evr_ring_has_overflown(&ring));
-	ck_assert_uint_ge(ring.counters.overflows, 1);
-	ck_assert_uint_eq(ring.counters.completions, NR);
+	ck_assert_uint_ge(stats.overflows, 1);
+	ck_assert_uint_eq(stats.completions, NR);
 	evr_ring_exit(&ring);
 }
 END_TEST
