@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * real.c - finding the functions of libev that ours hide, and loading libevring
+ * when the first loop is made.
+ *
+ * What to know about the dynamic linker:
+ *
+ * a) Our functions are found first by everybody, also by objects that are
+ *    opened later and with RTLD_LOCAL: the global scope goes before the local
+ *    one.  (Not with RTLD_DEEPBIND.)
+ * b) The libev behind them may be global, for RTLD_NEXT to find, or known to
+ *    the object that calls and to nobody else: then it is found by asking that
+ *    object.
+ * c) We must not depend on libev ourselves.  It would become global in every
+ *    program, and it also has the names of libevent's old interface, which
+ *    would then hide libevent's own.  Hence libevring is opened late, and for
+ *    itself alone.
+ * d) What a plugin brought goes when it is closed, and its addresses may be
+ *    used again.  A libev that was found stays.
+ */
+#include "config.h"
+
+#include "real.h"
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LIBRARY "libevring.so.0"
+
+/* The object that has this address, once more; NULL for the program itself. */
+static void *open_again(const void *address, int flags)
+{
+	Dl_info info;
+
+	return dladdr(address, &info)
+		       ? dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | flags)
+		       : NULL;
+}
+
+/* Trap b. */
+static void *ask_caller(const char *name, const void *caller)
+{
+	void *handle = open_again(caller, 0);
+	void *function;
+
+	if (!handle)
+		return NULL;
+	function = dlsym(handle, name);
+	dlclose(handle);
+	return function;
+}
+
+static void *find_real(const char *name, const void *caller)
+{
+	void *function = dlsym(RTLD_NEXT, name);
+
+	if (!function)
+		function = ask_caller(name, caller);
+	if (function) /* trap d */
+		(void)open_again(function, RTLD_NODELETE);
+	return function;
+}
+
+/*
+ * EV_DEFAULT is a call of ev_default_loop() each time, so what was found is
+ * kept, for as many callers as there is room for.
+ */
+static struct {
+	const void *_Atomic caller; /* set last, once */
+	const char *name;
+	void *function;
+	_Atomic bool is_taken;
+} found[256];
+
+void *evr_real(const char *name, const void *caller)
+{
+	size_t i =
+		((uintptr_t)caller >> 2) % (sizeof(found) / sizeof(found[0]));
+	void *function;
+
+	if (atomic_load_explicit(&found[i].caller, memory_order_acquire) ==
+		    caller &&
+	    found[i].name == name)
+		return found[i].function;
+	function = find_real(name, caller);
+	if (function && !atomic_exchange(&found[i].is_taken, true)) {
+		found[i].name = name;
+		found[i].function = function;
+		atomic_store(&found[i].caller, caller);
+	}
+	return function;
+}
+
+/*
+ * libevring
+ */
+
+static struct evr_library library;
+static const char *_Atomic why_not = "it is being loaded";
+
+/* Where it is beside us: installed, and in a tree that is being built. */
+static const char *const places[] = { "/../" LIBRARY,
+				      "/../../lib/.libs/" LIBRARY };
+
+static void *open_beside_us(void)
+{
+	char path[PATH_MAX];
+	Dl_info info;
+	void *handle = NULL;
+	size_t i, size;
+
+	if (!dladdr(&library, &info) || !strrchr(info.dli_fname, '/'))
+		return NULL;
+	size = (size_t)(strrchr(info.dli_fname, '/') - info.dli_fname);
+	for (i = 0; i < sizeof(places) / sizeof(places[0]) && !handle; i++)
+		if (snprintf(path, sizeof(path), "%.*s%s", (int)size,
+			     info.dli_fname, places[i]) < (int)sizeof(path))
+			handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	return handle;
+}
+
+static bool find(void *handle, const char *name, void *ret_function)
+{
+	void *function = dlsym(handle, name);
+
+	memcpy(ret_function, &function, sizeof(function));
+	return function != NULL;
+}
+
+static void load(void)
+{
+	void *handle = open_beside_us();
+
+	if (!handle)
+		handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+	if (!handle) {
+		why_not = strdup(dlerror());
+		return;
+	}
+	if (find(handle, "evring_attach", &library.attach) &&
+	    find(handle, "evring_tier", &library.tier) &&
+	    find(handle, "evring_tier_name", &library.tier_name) &&
+	    find(handle, "evring_strerror", &library.strerror))
+		why_not = NULL;
+	else
+		why_not = LIBRARY " is of another version";
+	(void)find(handle, "evring_set_collect", &library.set_collect);
+}
+
+const struct evr_library *evr_library(const char **ret_why)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, load);
+	*ret_why = why_not;
+	return *ret_why ? NULL : &library;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * report.h - the statistics of a program at its end or on a signal.
+ */
+#ifndef EVR_REPORT_H
+#define EVR_REPORT_H
+
+#include "options.h"
+
+/* options is kept. */
+void evr_report_init(const struct evr_options *options);
+
+/* The process ends.  Once for each process; a signal handler may do it. */
+void evr_report_end(void);
+
+/* "epoll", "select", ... of one of libev's EVBACKEND_ bits. */
+const char *evr_backend_name(unsigned backend);
+
+#endif
