@@ -227,7 +227,7 @@ static int check_required(void)
 }
 
 /* The program runs unchanged, or not at all.  Returns a status, or 0. */
-static int cannot_load(const char *program, const char *why, bool is_worth_it)
+static int cannot_load(const char *program, const char *why)
 {
 	if (options.require) {
 		if (!options.quiet)
@@ -235,7 +235,7 @@ static int cannot_load(const char *program, const char *why, bool is_worth_it)
 			    program, why);
 		return EVR_EXIT_REQUIRED;
 	}
-	if (options.verbose || (is_worth_it && !options.quiet))
+	if (!options.quiet)
 		say("%s runs unchanged: %s", program, why);
 	return 0;
 }
@@ -245,8 +245,8 @@ static int preload(const char *program)
 	const char *why = evr_program_refuses(program);
 	char path[PATH_MAX];
 
-	if (why) /* said always, but for what was never meant to have a loop */
-		return cannot_load(program, why, true);
+	if (why)
+		return cannot_load(program, why);
 	if (!find_library(path)) {
 		say("%s is not there: install evring anew", path);
 		return options.require ? EVR_EXIT_REQUIRED : 0;
@@ -254,8 +254,7 @@ static int preload(const char *program)
 	if (!evr_path_is_possible(path))
 		return cannot_load(program,
 				   "LD_PRELOAD cannot name a library in a "
-				   "folder whose name has spaces or colons",
-				   true);
+				   "folder whose name has spaces or colons");
 	return evr_path_add(path) < 0 ? EVR_EXIT_REQUIRED : 0;
 }
 
