@@ -40,6 +40,7 @@
 #define CALLER __builtin_return_address(0)
 
 static struct evr_options options;
+static void (*real_exit)(int status);
 static _Thread_local bool is_inside; /* invariant 1 */
 
 /*
@@ -215,6 +216,7 @@ static void begin(void)
 	if (options.tier == EVR_COPIED)
 		disable_region();
 	evr_report_init(&options);
+	real_exit = evr_real("_exit", CALLER); /* no dlsym() in _exit() */
 }
 
 __attribute__((constructor)) static void loaded(void)
@@ -327,6 +329,8 @@ EVR_API void ev_set_io_collect_interval(struct ev_loop *loop, double interval)
 EVR_API void _exit(int status)
 {
 	evr_report_end();
+	if (real_exit)
+		real_exit(status);
 	for (;;)
 		syscall(SYS_exit_group, status);
 }

@@ -59,4 +59,19 @@ if [ -f "$libdir/libevring.a" ]; then
 		"$libdir/libevring.a" $(flags --static --libs)
 	check "and runs attached" "$tmp/static"
 fi
+
+# A program that knows nothing of evring, by the installed tool.
+cat >"$tmp/plain.c" <<'EOF'
+#include <ev.h>
+int main(void) { ev_run(ev_default_loop(0), EVRUN_NOWAIT); return 0; }
+EOF
+# shellcheck disable=SC2086
+check "a program of libev's builds" $CC $SAN_FLAGS "$tmp/plain.c" \
+	-o "$tmp/plain" -lev
+attached() {
+	ASAN_OPTIONS=verify_asan_link_order=0 "$@" 2>&1 |
+		grep 'attached, tier'
+}
+check "the installed tool runs it on a ring" attached \
+	"$tmp/root$prefix/bin/evring" run --require --verbose -- "$tmp/plain"
 exit $status

@@ -8,5 +8,6 @@ bin_PROGRAMS += %D%/evring
 	preload/options.c preload/options.h \
 	preload/path.c preload/path.h
 %C%_evring_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/lib \
-	-I$(top_srcdir)/preload -DPKGLIBDIR='"$(pkglibdir)"'
+	-I$(top_srcdir)/preload -DBINDIR='"$(bindir)"' \
+	-DPKGLIBDIR='"$(pkglibdir)"'
 %C%_evring_LDADD = lib/libevr.la $(LIBURING_LIBS) $(EV_LIBS)

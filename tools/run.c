@@ -174,25 +174,46 @@ static int parse_options(int argc, char **argv)
  * what is needed
  */
 
-/* In a tree that is being built, else where it was installed. */
+/* The folder of this tool; false if it cannot be known. */
+static bool find_tool(char folder[PATH_MAX])
+{
+	ssize_t n = readlink("/proc/self/exe", folder, PATH_MAX - 1);
+
+	if (n <= 0)
+		return false;
+	folder[n] = '\0';
+	*strrchr(folder, '/') = '\0';
+	return true;
+}
+
+/* "/tmp/root" if the tool is in /tmp/root/usr/bin and belongs in /usr/bin. */
+static const char *root_of(char *folder)
+{
+	size_t size = strlen(folder), less = strlen(BINDIR);
+
+	if (size >= less && !strcmp(folder + size - less, BINDIR))
+		folder[size - less] = '\0';
+	else
+		*folder = '\0';
+	return folder;
+}
+
+/*
+ * In the tree that is being built, or where it was installed, even if that is
+ * not yet where it will be (DESTDIR).
+ */
 static bool find_library(char path[PATH_MAX])
 {
-	static const char built[] = "/../preload/.libs/" EVR_PRELOAD;
-	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
-	char *resolved = NULL;
+	char folder[PATH_MAX] = "";
+	int n;
 
-	if (n > 0) {
-		path[n] = '\0';
-		n = strrchr(path, '/') - path;
-		if (n + sizeof(built) <= PATH_MAX) {
-			strcpy(path + n, built);
-			resolved = realpath(path, NULL);
-		}
-	}
-	snprintf(path, PATH_MAX, "%s",
-		 resolved ? resolved : PKGLIBDIR "/" EVR_PRELOAD);
-	free(resolved);
-	return access(path, R_OK) == 0;
+	(void)find_tool(folder);
+	n = snprintf(path, PATH_MAX, "%s/../preload/.libs/" EVR_PRELOAD,
+		     folder);
+	if (n >= PATH_MAX || access(path, R_OK) < 0)
+		n = snprintf(path, PATH_MAX, "%s" PKGLIBDIR "/" EVR_PRELOAD,
+			     root_of(folder));
+	return n < PATH_MAX && access(path, R_OK) == 0;
 }
 
 /* Would a loop get what is asked for?  Returns what evring_attach() says. */
