@@ -21,7 +21,7 @@
 #include <errno.h>
 #include <ev.h>
 #include <pthread.h>
-#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,13 +47,9 @@ static _Thread_local bool is_inside; /* invariant 1 */
  * attaching
  */
 
-static void say_once(const char *what, const char *why)
+static bool is_first(_Atomic bool *was_said)
 {
-	static _Atomic bool was_said;
-
-	if (!options.quiet && !options.verbose &&
-	    !atomic_exchange(&was_said, 1))
-		evr_say("%s: %s", what, why);
+	return !options.quiet && !atomic_exchange(was_said, true);
 }
 
 /* Who wants this loop on what it is on? */
@@ -77,9 +73,12 @@ static void say_attached(struct ev_loop *loop, enum evring_tier tier,
 /* It is on epoll, and stays there. */
 static void refused(struct ev_loop *loop, const char *why)
 {
+	static _Atomic bool was_said;
+
 	if (options.verbose)
 		evr_say("loop %p: not attached: %s", (void *)loop, why);
-	say_once("not attached, goes on with epoll", why);
+	else if (is_first(&was_said))
+		evr_say("not attached, goes on with epoll: %s", why);
 	if (!options.require)
 		return;
 	if (!options.quiet)
@@ -92,7 +91,10 @@ static int attach_without_names(const struct evr_library *library,
 				struct ev_loop *loop,
 				struct evring_config *config)
 {
-	say_once("EVRING_DISABLE has a name that is not known", "ignored");
+	static _Atomic bool was_said;
+
+	if (is_first(&was_said))
+		evr_say("unknown names in EVRING_DISABLE are ignored");
 	config->disable = options.tier == EVR_COPIED ? "region" : NULL;
 	return library->attach(loop, config);
 }

@@ -11,11 +11,14 @@
 #include "say.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static struct stat standard_error;
@@ -39,12 +42,28 @@ static bool is_unchanged(void)
 	       now.st_rdev == standard_error.st_rdev;
 }
 
+/* Where nobody reads any more, SIGPIPE is not to end the program. */
+static void write_without_signal(const char *bytes, size_t size)
+{
+	const struct timespec now = { 0 };
+	sigset_t broken_pipe, before, pending;
+
+	sigemptyset(&broken_pipe);
+	sigaddset(&broken_pipe, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &broken_pipe, &before);
+	sigpending(&pending);
+	if (write(STDERR_FILENO, bytes, size) < 0 && errno == EPIPE &&
+	    !sigismember(&pending, SIGPIPE))
+		(void)sigtimedwait(&broken_pipe, NULL, &now);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 static void write_out(const char *bytes, size_t size)
 {
 	int error = errno;
 
 	if (is_unchanged())
-		(void)!write(STDERR_FILENO, bytes, size);
+		write_without_signal(bytes, size);
 	errno = error;
 }
 
