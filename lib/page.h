@@ -5,8 +5,7 @@
  *
  * It is a memfd of that process, mapped there for as long as it lives: it goes
  * when the process ends or executes another program, however that happens.  The
- * reader opens /proc/PID/fd/N, whose name is EVR_PAGE_LINK, and maps it to be
- * read only.
+ * reader opens /proc/PID/fd/N, whose name is EVR_PAGE_LINK, and reads it.
  *
  * The counters are the ones that the loops count with, not copies.  Each is
  * whole when read (64 bits, aligned), but they are not read in one moment.  A

@@ -674,7 +674,7 @@ int evr_ring_trial(const struct evr_ring_config *config,
 		   enum evr_ring_step *ret_step, unsigned *ret_seen)
 {
 	struct evr_ring_config uncounted = *config;
-	struct evring_stats stats;
+	struct evring_stats stats = { .turns = 0 };
 	struct evr_ring ring;
 	unsigned seen;
 	int r;

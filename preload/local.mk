@@ -10,7 +10,8 @@ pkglib_LTLIBRARIES += %D%/libevring-preload.la
 	%D%/preload.c \
 	%D%/real.c %D%/real.h \
 	%D%/report.c %D%/report.h \
-	%D%/say.c %D%/say.h
+	%D%/say.c %D%/say.h \
+	%D%/terms.c %D%/terms.h
 %C%_libevring_preload_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/lib
 %C%_libevring_preload_la_LIBADD  = -ldl -lpthread
 %C%_libevring_preload_la_LDFLAGS = $(AM_LDFLAGS) $(NO_UNDEFINED) \

@@ -36,6 +36,7 @@
 #include "real.h"
 #include "report.h"
 #include "say.h"
+#include "terms.h"
 
 #define CALLER __builtin_return_address(0)
 

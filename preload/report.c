@@ -10,9 +10,7 @@
 
 #include "report.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <ev.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -20,48 +18,11 @@
 
 #include "ledger.h"
 #include "say.h"
+#include "terms.h"
 
 static const struct evr_options *options;
 static pid_t begun_by;		  /* the process that executed the program */
 static _Atomic pid_t reported_by; /* the last one that reported its end */
-
-/* In the order of struct evring_stats, all of whose members are counters. */
-static const char *const names[] = {
-	"turns",	"enters",	 "waits_by_offset",
-	"waits_copied", "waits_avoided", "requests",
-	"completions",	"events",	 "stale_completions",
-	"overflows",	"handed_over",	 "ring_rebuilds",
-	"rings_lost",
-};
-
-enum { NR_NAMES = sizeof(names) / sizeof(names[0]) };
-
-static_assert(offsetof(struct evring_stats, reserved) ==
-		      NR_NAMES * sizeof(uint64_t),
-	      "a name for each counter");
-
-const char *evr_backend_name(unsigned backend)
-{
-	static const struct {
-		unsigned bit;
-		const char *name;
-	} backends[] = {
-		{ EVBACKEND_SELECT, "select" },
-		{ EVBACKEND_POLL, "poll" },
-		{ EVBACKEND_EPOLL, "epoll" },
-		{ EVBACKEND_KQUEUE, "kqueue" },
-		{ EVBACKEND_DEVPOLL, "devpoll" },
-		{ EVBACKEND_PORT, "port" },
-		{ 0x40, "linuxaio" },
-		{ 0x80, "iouring" },
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof(backends) / sizeof(backends[0]); i++)
-		if (backends[i].bit == backend)
-			return backends[i].name;
-	return "an unknown backend";
-}
 
 /*
  * the block
@@ -79,9 +40,9 @@ static void add_stats(struct evr_text *text, const struct evring_stats *stats)
 	const uint64_t *counters = (const uint64_t *)stats;
 	int i;
 
-	for (i = 0; i < NR_NAMES; i++) {
+	for (i = 0; i < EVR_NR_COUNTERS; i++) {
 		evr_text_add(text, " ");
-		evr_text_add(text, names[i]);
+		evr_text_add(text, evr_counter_name(i));
 		evr_text_add(text, "=");
 		evr_text_add_number(text, counters[i], 10);
 	}

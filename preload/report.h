@@ -13,7 +13,4 @@ void evr_report_init(const struct evr_options *options);
 /* The process ends.  Once for each process; a signal handler may do it. */
 void evr_report_end(void);
 
-/* "epoll", "select", ... of one of libev's EVBACKEND_ bits. */
-const char *evr_backend_name(unsigned backend);
-
 #endif

@@ -22,9 +22,17 @@ check_scripts = \
 	%D%/check-mutants.sh \
 	%D%/check-static.sh \
 	%D%/echo.sh \
+	%D%/info.sh \
 	%D%/install.sh
 EXTRA_DIST += $(check_scripts)
 TESTS += $(check_scripts)
+
+# Who info.sh asks, and under what.
+check_PROGRAMS += %D%/info/filter %D%/info/loops %D%/info/page
+%C%_info_filter_SOURCES = %D%/info/filter.c %D%/sandbox.c %D%/sandbox.h
+%C%_info_loops_SOURCES = %D%/info/loops.c
+%C%_info_loops_LDADD = $(EV_LIBS)
+%C%_info_page_SOURCES = %D%/info/page.c
 
 test_cflags = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_common = %D%/harness.c %D%/harness.h %D%/main.c \
@@ -37,6 +45,7 @@ check_PROGRAMS += $(unit_tests) %D%/conform.t
 TESTS += $(unit_tests) %D%/conform.t
 unit_tests = \
 	%D%/bind.t \
+	%D%/info.t \
 	%D%/layout.t \
 	%D%/mutant.t \
 	%D%/poll.t \
@@ -50,6 +59,12 @@ unit_tests = \
 %C%_bind_t_SOURCES = %D%/bind.c $(test_common)
 %C%_bind_t_CFLAGS = $(test_cflags)
 %C%_bind_t_LDADD = $(test_libs)
+%C%_info_t_SOURCES = %D%/info.c tools/diagnose.c tools/facts.c \
+	tools/names.c tools/output.c preload/terms.c $(test_common)
+%C%_info_t_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/lib \
+	-I$(top_srcdir)/preload
+%C%_info_t_CFLAGS = $(test_cflags)
+%C%_info_t_LDADD = $(test_libs) -ldl
 %C%_layout_t_SOURCES = %D%/layout.c $(test_common)
 %C%_layout_t_CFLAGS = $(test_cflags)
 %C%_layout_t_LDADD = $(test_libs)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "info.h"
 #include "run.h"
 
 static int print_version(int argc, char **argv)
@@ -26,6 +27,7 @@ static const struct {
 	const char *what;
 } commands[] = {
 	{ "run", evring_run, "run a program of libev's on io_uring" },
+	{ "info", evring_info, "what this machine gives, or a process has" },
 	{ "--version", print_version, NULL },
 	{ "--help", print_usage, NULL },
 };
