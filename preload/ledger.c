@@ -35,7 +35,7 @@
 static struct evr_page *_Atomic page;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int page_fd = -1;
-static ino_t page_inode; /* of page_fd, should it still be that file */
+static struct stat page_file; /* of page_fd, should it still be that file */
 
 /* The memfd, or -1 when there is none to be had. */
 static int make_file(void)
@@ -59,10 +59,9 @@ static void *map(void *address, int fd)
 
 static void remember_file(int fd)
 {
-	struct stat st;
-
 	page_fd = fd;
-	page_inode = fd >= 0 && fstat(fd, &st) == 0 ? st.st_ino : 0;
+	if (fd < 0 || fstat(fd, &page_file) < 0)
+		page_fd = -1;
 }
 
 static void begin_page(struct evr_page *p)
@@ -83,8 +82,8 @@ static bool is_our_file(int fd)
 {
 	struct stat st;
 
-	return fd >= 0 && fstat(fd, &st) == 0 && page_inode &&
-	       st.st_ino == page_inode;
+	return fd >= 0 && fstat(fd, &st) == 0 &&
+	       st.st_dev == page_file.st_dev && st.st_ino == page_file.st_ino;
 }
 
 /* The new file under the number of the old one, if that is still there. */
@@ -224,7 +223,11 @@ void evr_ledger_close(struct evr_slot *slot)
 {
 	struct evr_page *p = atomic_load(&page);
 
+	if (!p)
+		return;
 	atomic_fetch_add(&p->nr_ended, 1);
+	if (!slot)
+		return;
 	add_stats(&p->ended, &slot->stats);
 	atomic_store(&slot->state, EVR_SLOT_FREE);
 }

@@ -17,7 +17,7 @@ void evr_ledger_enter(struct evr_slot *slot, enum evr_slot_state state);
 /* The slot that has this loop, or NULL. */
 struct evr_slot *evr_ledger_find(const void *loop);
 
-/* The loop is no more; its counters go to the sum. */
+/* The loop is no more; its counters, if it has a slot, go to the sum. */
 void evr_ledger_close(struct evr_slot *slot);
 
 /* For those who only look.  NULL: no loop was made yet. */

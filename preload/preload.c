@@ -177,7 +177,9 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void complain(const char *variable, int length, const char *form)
 {
-	if (secure_getenv("EVRING_QUIET"))
+	const char *quiet = secure_getenv("EVRING_QUIET");
+
+	if (quiet && !strcmp(quiet, "1"))
 		return;
 	if (form)
 		evr_say("%s is ignored: it must be %s", variable, form);
@@ -295,7 +297,7 @@ EVR_API void ev_loop_destroy(struct ev_loop *loop)
 
 	atomic_compare_exchange_strong(&default_loop, &seen, NULL);
 	destroy(loop);
-	if (slot)
+	if (!is_inside)
 		evr_ledger_close(slot);
 }
 
@@ -309,7 +311,7 @@ static bool collect_in_ring(struct ev_loop *loop, double interval)
 	if (!slot || atomic_load(&slot->state) != EVR_SLOT_ATTACHED)
 		return false;
 	library = evr_library(&why);
-	return library &&
+	return library && library->set_collect &&
 	       library->set_collect(loop,
 				    interval > 0. ? interval : options.collect,
 				    0) == 0;

@@ -23,7 +23,14 @@ check_scripts = \
 	%D%/check-static.sh \
 	%D%/echo.sh \
 	%D%/info.sh \
-	%D%/install.sh
+	%D%/install.sh \
+	%D%/run-bad.sh \
+	%D%/run-close.sh \
+	%D%/run-exec.sh \
+	%D%/run-forks.sh \
+	%D%/run-late.sh \
+	%D%/run-loops.sh \
+	%D%/run-stats.sh
 EXTRA_DIST += $(check_scripts)
 TESTS += $(check_scripts)
 
@@ -45,7 +52,7 @@ check_PROGRAMS += $(unit_tests) %D%/conform.t
 TESTS += $(unit_tests) %D%/conform.t
 unit_tests = \
 	%D%/bind.t \
-	%D%/info.t \
+	%D%/facts.t \
 	%D%/layout.t \
 	%D%/mutant.t \
 	%D%/poll.t \
@@ -59,12 +66,12 @@ unit_tests = \
 %C%_bind_t_SOURCES = %D%/bind.c $(test_common)
 %C%_bind_t_CFLAGS = $(test_cflags)
 %C%_bind_t_LDADD = $(test_libs)
-%C%_info_t_SOURCES = %D%/info.c tools/diagnose.c tools/facts.c \
+%C%_facts_t_SOURCES = %D%/facts.c tools/diagnose.c tools/facts.c \
 	tools/names.c tools/output.c preload/terms.c $(test_common)
-%C%_info_t_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/lib \
+%C%_facts_t_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/lib \
 	-I$(top_srcdir)/preload
-%C%_info_t_CFLAGS = $(test_cflags)
-%C%_info_t_LDADD = $(test_libs) -ldl
+%C%_facts_t_CFLAGS = $(test_cflags)
+%C%_facts_t_LDADD = $(test_libs) -ldl
 %C%_layout_t_SOURCES = %D%/layout.c $(test_common)
 %C%_layout_t_CFLAGS = $(test_cflags)
 %C%_layout_t_LDADD = $(test_libs)

@@ -88,6 +88,26 @@ static void complain(const char *variable, int length, const char *form)
 	free(name);
 }
 
+/* The library has no need to say it again. */
+static void keep_known_names(const char *names)
+{
+	char *copy = strdup(names), *known = calloc(1, strlen(names) + 2);
+	char *name, *rest = NULL;
+	unsigned bits;
+
+	say("EVRING_DISABLE=%s: unknown names are ignored; evring info lists "
+	    "the features",
+	    names);
+	name = copy && known ? strtok_r(copy, ",", &rest) : NULL;
+	for (; name; name = strtok_r(NULL, ",", &rest))
+		if (evr_probe_parse(name, &bits) >= 0)
+			strcat(strcat(known, *known ? "," : ""), name);
+	setenv("EVRING_DISABLE", known ? known : "", 1);
+	options.disable = getenv("EVRING_DISABLE");
+	free(copy);
+	free(known);
+}
+
 static void read_environment(void)
 {
 	const char *names = getenv("EVRING_DISABLE");
@@ -104,9 +124,7 @@ static void read_environment(void)
 	evr_options_read(&options, copy, complain);
 	free(copy);
 	if (evr_probe_parse(names, &bits) < 0)
-		say("EVRING_DISABLE=%s: unknown names are ignored; evring info "
-		    "lists the features",
-		    names);
+		keep_known_names(names);
 }
 
 static int bad_value(const struct evr_option *option, const char *value)

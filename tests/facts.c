@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * info.c - what `evring info' concludes from facts, and how it writes.
+ * facts.c - what `evring info' concludes from facts, and how it writes.
  *
  * The facts are made up: sysctls, limits and filters that a test cannot set.
  * info.sh runs the program.
