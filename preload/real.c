@@ -17,6 +17,10 @@
  *    itself alone.
  * d) What a plugin brought goes when it is closed, and its addresses may be
  *    used again.  A libev that was found stays.
+ * e) Asking the program itself is asking the global scope, and so finds us.
+ * f) A call in tail position is a jump: the address that it returns to is not
+ *    in the object that called, but in one further up, which may know of no
+ *    libev at all (libverto's module for libev).  Then all objects are asked.
  */
 #include "config.h"
 
@@ -24,9 +28,11 @@
 
 #include <dlfcn.h>
 #include <limits.h>
+#include <link.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LIBRARY "libevring.so.0"
@@ -41,16 +47,58 @@ static void *open_again(const void *address, int flags)
 		       : NULL;
 }
 
-/* Trap b. */
-static void *ask_caller(const char *name, const void *caller)
+static bool is_ours(const void *function)
 {
-	void *handle = open_again(caller, 0);
-	void *function;
+	static const char here;
+	Dl_info info, own;
 
-	if (!handle)
-		return NULL;
-	function = dlsym(handle, name);
-	dlclose(handle);
+	return dladdr(function, &info) && dladdr(&here, &own) &&
+	       info.dli_fbase == own.dli_fbase;
+}
+
+/* Of this object or what it needs, unless that is ours again: trap e. */
+static void *find_in(void *handle, const char *name)
+{
+	void *function = handle ? dlsym(handle, name) : NULL;
+
+	if (handle)
+		dlclose(handle);
+	return function && !is_ours(function) ? function : NULL;
+}
+
+/* Trap f. */
+struct objects {
+	char *names[512];
+	size_t nr;
+};
+
+static int note_object(struct dl_phdr_info *info, size_t size, void *context)
+{
+	struct objects *objects = context;
+
+	(void)size;
+	if (!*info->dlpi_name || objects->nr == 512)
+		return 0;
+	objects->names[objects->nr] = strdup(info->dlpi_name);
+	if (objects->names[objects->nr])
+		objects->nr++;
+	return 0;
+}
+
+static void *ask_all(const char *name)
+{
+	struct objects objects = { .nr = 0 };
+	void *function = NULL;
+	size_t i;
+
+	dl_iterate_phdr(note_object, &objects);
+	for (i = 0; i < objects.nr; i++) {
+		if (!function)
+			function = find_in(dlopen(objects.names[i],
+						  RTLD_LAZY | RTLD_NOLOAD),
+					   name);
+		free(objects.names[i]);
+	}
 	return function;
 }
 
@@ -58,8 +106,10 @@ static void *find_real(const char *name, const void *caller)
 {
 	void *function = dlsym(RTLD_NEXT, name);
 
+	if (!function) /* trap b */
+		function = find_in(open_again(caller, 0), name);
 	if (!function)
-		function = ask_caller(name, caller);
+		function = ask_all(name);
 	if (function) /* trap d */
 		(void)open_again(function, RTLD_NODELETE);
 	return function;
