@@ -22,5 +22,8 @@ bench_loop_libs    = lib/libevring.la $(LIBURING_LIBS) $(EV_LIBS)
 %C%_wait_SOURCES = %D%/wait.c %D%/bench.c %D%/bench.h
 %C%_wait_LDADD   = $(LIBURING_LIBS) $(EV_LIBS)
 
+# Programs as they are; see its text.
+EXTRA_DIST += %D%/real
+
 .PHONY: bench
 bench: $(bench_programs)
