@@ -213,6 +213,33 @@ const char *evring_tier_name(enum evring_tier tier);
 int evring_stats(struct ev_loop *loop, struct evring_stats *ret_stats);
 
 /*
+ * Let events come together: turns of loop that block are at least seconds
+ * apart, from the end of one wait to the end of the next, and report all that
+ * came meanwhile.  As ev_set_io_collect_interval (loop, seconds) does, but it
+ * is the wait itself that is long enough, so that a loop with nothing to do
+ * sleeps and wakes once.  Timers stay exact, and turns that may not block do
+ * not.  A signal handler of this thread ends the interval.
+ *
+ * events: so many completions are enough to end the interval before.  Readiness
+ * of fds, however many, is one completion, so 1 switches off.  0: no number is
+ * enough.  seconds is at most 4294; 0 switches off.
+ *
+ * It holds until the loop is detached, destroyed or loses its ring, also when
+ * the ring is made anew.  May be called at any time from outside the release
+ * and acquire callbacks.  The first call in a process that switches on tries
+ * what the kernel does: some 2 ms, and 60 where it does it wrong.
+ *
+ * Returns 0, or, with everything as it was:
+ *   -EINVAL   loop is NULL or not attached, or has lost its ring; or seconds is
+ *             negative, not a number, or too large
+ *   -ENOTSUP  nothing to collect with here: Linux before 6.12, or one up to
+ *             6.18.0 whose min-wait has a defect (a completion after the
+ *             interval does not end the wait), or min-wait is disabled
+ *   -ENOMEM, -EMFILE, -ENFILE  as from evring_attach(): not tried
+ */
+int evring_set_collect(struct ev_loop *loop, double seconds, unsigned events);
+
+/*
  * A sentence about a failure of this interface: error is what was returned
  * (negative) or found in errno (positive).  The text is constant.
  */

@@ -40,6 +40,9 @@ enum { MAX_ENTRIES = 32768 };
 /* What waits for less than this is not worth a timer. */
 static const double MINTIME = 1e-6;
 
+/* For evring_set_collect(): what the kernel takes, 32 bits of microseconds. */
+static const double MAX_INTERVAL = 4294.;
+
 struct binding {
 	struct evr_host host;
 	struct evr_poll *poll;
@@ -386,6 +389,30 @@ EVR_API int evring_stats(struct ev_loop *loop, struct evring_stats *ret_stats)
 		return -EINVAL;
 	*ret_stats = *evr_poll_stats(b->poll);
 	return 0;
+}
+
+/*
+ * settings
+ */
+
+/* Also false for NaN. */
+static bool is_interval(double seconds)
+{
+	return seconds >= 0. && seconds <= MAX_INTERVAL;
+}
+
+EVR_API int evring_set_collect(struct ev_loop *loop, double seconds,
+			       unsigned events)
+{
+	struct binding *b = loop ? find_binding(loop) : NULL;
+	int error = errno;
+	int r;
+
+	if (!b || b->is_given_back || !is_interval(seconds))
+		return -EINVAL;
+	r = evr_poll_set_collect(b->poll, seconds, events);
+	errno = error;
+	return r;
 }
 
 EVR_API int evring_embed(const struct evring_layout *layout)

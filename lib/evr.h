@@ -33,7 +33,8 @@ enum evr_have {
 	EVR_HAVE_CQE_SKIP = 1u << 10,
 	EVR_HAVE_R_DISABLED = 1u << 11,
 	EVR_HAVE_KERNEL_MEMORY = 1u << 12,
-	EVR_HAVE_ALL = (1u << 13) - 1
+	EVR_HAVE_MIN_WAIT = 1u << 13,
+	EVR_HAVE_ALL = (1u << 14) - 1
 };
 
 #endif

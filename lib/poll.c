@@ -44,6 +44,11 @@
  *    made could be the older one.  That a change was made is known by an event
  *    of its generation; where none came, the kernel is asked before the next.
  *
+ * j) A wait that collects goes on after the ring was told what is ready: for as
+ *    long as min-wait, if that was at once.  By then it is out of date, and
+ *    others are ready, too.  So the set is asked anew; no request to the set
+ *    says when it was answered.
+ *
  * States of the request that asks the set, and the function that moves it:
  *
  *   IDLE    -> ARMED    [arm_home]
@@ -74,6 +79,7 @@
 #include <sys/epoll.h>
 #include <time.h>
 
+#include "probe.h"
 #include "ring.h"
 
 /* user_data: what the request was, and for a change of the set its fd. */
@@ -120,10 +126,16 @@ struct evr_poll {
 	bool in_ring; /* EPOLL_WAIT; otherwise the polled form */
 	bool look;    /* polled form: epoll_wait (0) may find something */
 
+	/* Turns that block are so far apart; 0: as they come. */
+	double interval;
+	unsigned nr_collected; /* completions that are enough, 0: none are */
+	double last_end;       /* of a turn, on the monotonic clock */
+
 	/* Of one turn and the changes before it. */
-	bool again;	/* ask once more */
-	bool hand_over; /* let libev's backend look */
-	bool called;	/* there was a system call */
+	bool is_collecting; /* what is heard of the set is not used (trap j) */
+	bool again;	    /* ask once more */
+	bool hand_over;	    /* let libev's backend look */
+	bool called;	    /* there was a system call */
 	int nr_reported;
 
 	/* Where EPOLL_WAIT puts events, from arming to its answer. */
@@ -838,6 +850,8 @@ static void home_answered(struct evr_poll *p, int res, unsigned flags)
 		p->again = true;
 	} else if (!p->in_ring) {
 		p->look = true;
+	} else if (evr_unlikely(p->is_collecting)) {
+		p->again = true;
 	} else if (res >= 0) {
 		handle_events(p, (unsigned)res);
 	} else if (res == -EAGAIN) {
@@ -891,6 +905,20 @@ static bool is_refusal(int r)
 	return r < 0 && r != -ETIME && r != -EINTR;
 }
 
+/* What came in an enter that returned r. */
+static int take_answers(struct evr_poll *p, int r)
+{
+	if (evr_unlikely(!evr_ring_is_mapped(&p->ring)))
+		return -EINTR; /* trap h */
+	evr_ring_reap(&p->ring, complete, p);
+	while (evr_unlikely(evr_ring_has_overflown(&p->ring) &&
+			    !is_refusal(r))) {
+		r = evr_ring_submit(&p->ring);
+		evr_ring_reap(&p->ring, complete, p);
+	}
+	return r;
+}
+
 /* Submit, sleep for up to timeout, take what came. */
 static int ask_ring(struct evr_poll *p, double timeout)
 {
@@ -902,15 +930,7 @@ static int ask_ring(struct evr_poll *p, double timeout)
 	if (evr_likely(evr_ring_is_mapped(&p->ring))) /* trap h */
 		r = enter_ring(p, timeout);
 	evr_host_acquire(&p->host);
-	if (evr_unlikely(!evr_ring_is_mapped(&p->ring)))
-		return -EINTR;
-	evr_ring_reap(&p->ring, complete, p);
-	while (evr_unlikely(evr_ring_has_overflown(&p->ring) &&
-			    !is_refusal(r))) {
-		r = evr_ring_submit(&p->ring);
-		evr_ring_reap(&p->ring, complete, p);
-	}
-	return r;
+	return take_answers(p, r);
 }
 
 /* The polled form: what the poll request hinted at, exactly. */
@@ -977,6 +997,99 @@ static int ask(struct evr_poll *p, double timeout)
 }
 
 /*
+ * collecting
+ *
+ * As after ev_set_io_collect_interval(), a turn that blocks begins with a sleep
+ * for the rest of the interval, and only then asks what is ready.  But where
+ * nothing is ready then, the same wait goes on.
+ */
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
+}
+
+/* Is there something to report, or a reason to ask for it? */
+static bool has_reason_to_ask(const struct evr_poll *p)
+{
+	return p->again || p->nr_reported || p->nr_always ||
+	       (!p->in_ring && p->look);
+}
+
+/* At least min, and if nothing comes meanwhile up to timeout. */
+static int sleep_in_ring(struct evr_poll *p, double min, double timeout)
+{
+	int r = 0;
+
+	if (!arm_home(p))
+		return -EAGAIN;
+	evr_host_release(&p->host);
+	if (evr_likely(evr_ring_is_mapped(&p->ring))) {
+		p->called = true;
+		r = evr_ring_collect(&p->ring, to_ns(timeout), to_ns(min),
+				     p->in_ring ? p->nr_collected : 0);
+	}
+	evr_host_acquire(&p->host);
+	p->is_collecting = true;
+	r = take_answers(p, r);
+	p->is_collecting = false;
+	return r;
+}
+
+/*
+ * Sleep for the rest of the interval.  Returns true when that was the whole
+ * turn, and *r what ended it; else what is left of *timeout is still to come.
+ * A signal within the interval ends only the sleep, as with libev.
+ */
+static bool collect(struct evr_poll *p, double *timeout, int *r)
+{
+	double start = now(), took;
+	double min = p->interval - (start - p->last_end);
+
+	if (min > *timeout)
+		min = *timeout; /* timers stay exact */
+	if (min < 1e-6)
+		return false;
+	p->again = false;
+	*r = sleep_in_ring(p, min, has_reason_to_ask(p) ? min : *timeout);
+	took = now() - start;
+	*timeout = took < *timeout ? *timeout - took : 0.;
+	if (is_refusal(*r) || !evr_ring_is_mapped(&p->ring))
+		return true;
+	return !has_reason_to_ask(p) && *r != -ETIME && took >= min;
+}
+
+static int collect_and_ask(struct evr_poll *p, double *timeout)
+{
+	int r = 0;
+
+	if (*timeout <= 0. || !collect(p, timeout, &r))
+		r = ask(p, *timeout);
+	p->last_end = now();
+	return r;
+}
+
+/* Where one completion is enough there is nothing to collect. */
+int evr_poll_set_collect(struct evr_poll *p, double seconds, unsigned events)
+{
+	unsigned have = p->ring.config.have;
+	int r = 1;
+
+	if (seconds > 0.)
+		r = evr_probe_min_wait(have);
+	if (r <= 0)
+		return r < 0 ? r : -ENOTSUP;
+	if (p->interval <= 0.)
+		p->last_end = now();
+	p->interval = events == 1 ? 0. : seconds;
+	p->nr_collected = events;
+	return 0;
+}
+
+/*
  * libev's backend looks, and has the whole turn when the ring was refused: all
  * changes are made by now.
  */
@@ -997,7 +1110,9 @@ bool evr_poll_turn(struct evr_poll *p, double timeout)
 	p->hand_over = false;
 	p->called = false;
 	if (evr_likely(ready_ring(p))) {
-		r = ask(p, timeout);
+		r = evr_unlikely(p->interval > 0.)
+			    ? collect_and_ask(p, &timeout)
+			    : ask(p, timeout);
 		if (evr_unlikely(is_refusal(r)))
 			survive(p, r);
 	}

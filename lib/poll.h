@@ -37,6 +37,10 @@ bool evr_poll_modify(struct evr_poll *poll, int fd, int oev, int nev);
  */
 bool evr_poll_turn(struct evr_poll *poll, double timeout);
 
+/* evring_set_collect(), with valid arguments and while there is a ring. */
+int evr_poll_set_collect(struct evr_poll *poll, double seconds,
+			 unsigned events);
+
 enum evring_tier evr_poll_tier(const struct evr_poll *poll);
 const struct evring_stats *evr_poll_stats(const struct evr_poll *poll);
 

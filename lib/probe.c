@@ -15,6 +15,9 @@
  * it.
  *
  * The answer of a trial that succeeded holds for the process and is kept.
+ *
+ * Whether min-wait works takes waits of its own, of 1 ms each, or 20 where it
+ * does not.  So it is found out only when somebody wants to collect.
  */
 #include "config.h"
 
@@ -48,6 +51,8 @@ const struct evr_feature evr_features[] = {
 	  "6.0",  "watch and forget fds without a system call" },
 	{ "defer-taskrun",   EVR_HAVE_DEFER_TASKRUN,   EVR_HAVE_SINGLE_ISSUER,
 	  "6.1",  "completions are made when the loop asks, not before" },
+	{ "min-wait",        EVR_HAVE_MIN_WAIT,        0,
+	  "6.12", "waits that collect several completions" },
 	{ "region",          EVR_HAVE_REGION,          EVR_HAVE_R_DISABLED,
 	  "6.13", "wait arguments by region offset, not copied" },
 	{ "kernel-memory",   EVR_HAVE_KERNEL_MEMORY,   EVR_HAVE_REGION,
@@ -213,4 +218,61 @@ int evr_probe(const char *disable, unsigned *ret_have)
 		return r;
 	*ret_have = drop_dependents(have & ~masked);
 	return 0;
+}
+
+/*
+ * min-wait
+ */
+
+enum {
+	ENOUGH_GOOD = 2, /* one might be an interruption */
+	ENOUGH_BAD = 3,	 /* and some the lateness of a busy machine */
+	MAX_TRIES = 10
+};
+
+int evr_judge_min_wait(int (*try_once)(void *arg), void *arg)
+{
+	int i, r, nr_good = 0, nr_bad = 0;
+
+	for (i = 0; i < MAX_TRIES; i++) {
+		r = try_once(arg);
+		if (r < 0)
+			return r;
+		nr_good += r == 1;
+		nr_bad += r == 2;
+		if (nr_good == ENOUGH_GOOD || nr_bad == ENOUGH_BAD)
+			break;
+	}
+	return nr_good == ENOUGH_GOOD;
+}
+
+static int try_min_wait(void *have)
+{
+	struct evr_ring_config config = { .have = *(unsigned *)have,
+					  .entries = 4 };
+
+	return evr_ring_try_min_wait(&config, 50);
+}
+
+/* Whatever passes is for want of memory, if not of files. */
+static int passing(int error)
+{
+	return error == -EMFILE || error == -ENFILE ? error : -ENOMEM;
+}
+
+int evr_probe_min_wait(unsigned have)
+{
+	enum { UNKNOWN, SOUND, DEFECTIVE };
+	static _Atomic int known;
+	int r;
+
+	if (!(have & EVR_HAVE_MIN_WAIT))
+		return 0;
+	if (!atomic_load(&known)) {
+		r = evr_judge_min_wait(try_min_wait, &have);
+		if (r < 0)
+			return means_not_there(r) ? 0 : passing(r);
+		atomic_store(&known, r ? SOUND : DEFECTIVE);
+	}
+	return atomic_load(&known) == SOUND;
 }

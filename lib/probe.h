@@ -28,6 +28,21 @@ extern const struct evr_feature evr_features[];
 int evr_probe(const char *disable, unsigned *ret_have);
 
 /*
+ * Can a wait be made to collect, with a ring of have?  Linux from 6.12 to
+ * 6.18.0 has min-wait with a defect, and says nothing of it; so this is tried,
+ * once for the process, when first asked.
+ *
+ * Returns 1, 0, or why it cannot be tried: -ENOMEM, -EMFILE, -ENFILE.
+ */
+int evr_probe_min_wait(unsigned have);
+
+/*
+ * What to think of evr_ring_try_min_wait() and its likes: try_once (arg) is
+ * called until it is clear.  Returns 1, 0, or its -errno.
+ */
+int evr_judge_min_wait(int (*try_once)(void *arg), void *arg);
+
+/*
  * The bits of a comma separated list of names.  Returns 0, or -EINVAL when a
  * name is unknown; *ret_bits has the known ones in either case.
  */

@@ -26,7 +26,13 @@
  * e) A ring fd registered with a thread means another ring, or nothing, in
  *    every other thread.  We keep the number ourselves: liburing would
  *    unregister it in whatever thread closes the ring.
- * f) The registered number works on when the program closes all fds behind our
+ * f) A wait with more than one completion to wait for and min-wait ends when
+ *    they are there, or after min-wait if there is any, or with the next one.
+ *    Without min-wait it would go on to the timeout; with one that is longer
+ *    than the timeout, past the timeout; and up to Linux 6.18.0 one that comes
+ *    after min-wait does not end it either (evr_ring_try_min_wait()).  Other
+ *    waits must not find a min-wait in their slot.
+ * g) The registered number works on when the program closes all fds behind our
  *    back; the fd number may by then be another file, which must not be closed.
  *
  * States of a ring, and the function that moves it:
@@ -48,6 +54,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -57,11 +64,11 @@
 
 /*
  * A slot of the region, a cache line, per kind of wait, so that a turn writes
- * only what differs from the last turn of its kind.  The blocking wait has
- * offset 0: valgrind takes the argument for a pointer, and complains about any
- * other offset.
+ * only what differs from the last turn of its kind, and finds no min-wait that
+ * is not its own (trap f).  The blocking wait has offset 0: valgrind takes the
+ * argument for a pointer, and complains about any other offset.
  */
-enum { SLOT_BLOCKING };
+enum { SLOT_BLOCKING, SLOT_COLLECTING };
 
 static_assert(sizeof(struct io_uring_reg_wait) == 64,
 	      "a slot of the wait region is 64 bytes");
@@ -199,6 +206,7 @@ static int make_region(struct evr_ring *ring)
 	}
 	ring->region = mem;
 	ring->region[SLOT_BLOCKING].flags = IORING_REG_WAIT_TS;
+	ring->region[SLOT_COLLECTING].flags = IORING_REG_WAIT_TS;
 	return 0;
 }
 
@@ -273,7 +281,7 @@ static uint64_t make_note(uint64_t process, uint64_t thread, int place)
 	return process << 40 | (thread & UINT32_MAX) << 8 | (uint8_t)place;
 }
 
-/* By its place where the kernel can: the fd may be gone (trap f). */
+/* By its place where the kernel can: the fd may be gone (trap g). */
 static int register_at(const struct evr_ring *ring, int place, unsigned opcode,
 		       const void *arg)
 {
@@ -432,37 +440,75 @@ static int enter_all(struct evr_ring *ring, unsigned min_complete,
 	return 0;
 }
 
-static int wait_by_offset(struct evr_ring *ring, int64_t sec, int64_t nsec)
+static int wait_by_offset(struct evr_ring *ring, unsigned place, unsigned nr,
+			  int64_t timeout_ns)
 {
-	struct io_uring_reg_wait *slot = &ring->region[SLOT_BLOCKING];
+	struct io_uring_reg_wait *slot = &ring->region[place];
+	int64_t sec = timeout_ns / 1000000000;
+	int64_t nsec = timeout_ns % 1000000000;
 
 	if (slot->ts.tv_sec != sec)
 		slot->ts.tv_sec = sec;
 	if (slot->ts.tv_nsec != nsec)
 		slot->ts.tv_nsec = nsec;
 	ring->config.stats->waits_by_offset++;
-	return enter_all(ring, 1, ring->wait_flags,
-			 (void *)(uintptr_t)(SLOT_BLOCKING * sizeof(*slot)),
+	return enter_all(ring, nr, ring->wait_flags,
+			 (void *)(uintptr_t)(place * sizeof(*slot)),
 			 sizeof(*slot));
 }
 
-static int wait_copied(struct evr_ring *ring, int64_t sec, int64_t nsec)
+static int wait_copied(struct evr_ring *ring,
+		       struct io_uring_getevents_arg *arg, unsigned nr,
+		       int64_t timeout_ns)
 {
-	ring->ts.tv_sec = sec;
-	ring->ts.tv_nsec = nsec;
+	ring->ts.tv_sec = timeout_ns / 1000000000;
+	ring->ts.tv_nsec = timeout_ns % 1000000000;
 	ring->config.stats->waits_copied++;
-	return enter_all(ring, 1, ring->wait_flags, &ring->arg,
-			 sizeof(ring->arg));
+	return enter_all(ring, nr, ring->wait_flags, arg, sizeof(*arg));
 }
 
 int evr_ring_wait(struct evr_ring *ring, int64_t timeout_ns)
 {
-	int64_t sec = timeout_ns / 1000000000;
-	int64_t nsec = timeout_ns % 1000000000;
-
 	assert(timeout_ns >= 0);
-	return ring->region ? wait_by_offset(ring, sec, nsec)
-			    : wait_copied(ring, sec, nsec);
+	return ring->region ? wait_by_offset(ring, SLOT_BLOCKING, 1, timeout_ns)
+			    : wait_copied(ring, &ring->arg, 1, timeout_ns);
+}
+
+static int collect_by_offset(struct evr_ring *ring, int64_t timeout_ns,
+			     uint32_t min_us, unsigned nr)
+{
+	struct io_uring_reg_wait *slot = &ring->region[SLOT_COLLECTING];
+
+	if (slot->min_wait_usec != min_us)
+		slot->min_wait_usec = min_us;
+	return wait_by_offset(ring, SLOT_COLLECTING, nr, timeout_ns);
+}
+
+static int collect_copied(struct evr_ring *ring, int64_t timeout_ns,
+			  uint32_t min_us, unsigned nr)
+{
+	struct io_uring_getevents_arg arg = ring->arg;
+
+	arg.min_wait_usec = min_us;
+	return wait_copied(ring, &arg, nr, timeout_ns);
+}
+
+int evr_ring_collect(struct evr_ring *ring, int64_t timeout_ns, int64_t min_ns,
+		     unsigned nr)
+{
+	int64_t min_us = (min_ns < timeout_ns ? min_ns : timeout_ns) / 1000;
+
+	assert(timeout_ns >= 0 && min_ns >= 0);
+	if (!min_us)
+		return evr_ring_wait(ring, timeout_ns); /* trap f */
+	if (min_us > UINT32_MAX)
+		min_us = UINT32_MAX;
+	if (!nr)
+		nr = ring->uring.cq.ring_entries;
+	if (ring->region)
+		return collect_by_offset(ring, timeout_ns, (uint32_t)min_us,
+					 nr);
+	return collect_copied(ring, timeout_ns, (uint32_t)min_us, nr);
 }
 
 int evr_ring_flush(struct evr_ring *ring)
@@ -638,7 +684,7 @@ void evr_ring_exit(struct evr_ring *ring)
 		cancel_all(ring);
 	unregister_ring_fd(ring);
 	if (!fd_is_ring(ring->uring.ring_fd))
-		ring->uring.ring_fd = -1; /* trap f */
+		ring->uring.ring_fd = -1; /* trap g */
 	io_uring_queue_exit(&ring->uring);
 	if (ring->region)
 		munmap(ring->region, region_size());
@@ -658,6 +704,8 @@ static unsigned seen_features(struct evr_ring *ring)
 		seen &= ~(unsigned)EVR_HAVE_CQE_SKIP;
 	if (!(features & IORING_FEAT_RSRC_TAGS)) /* of the same release */
 		seen &= ~(unsigned)EVR_HAVE_MULTISHOT_POLL;
+	if (!(features & IORING_FEAT_MIN_TIMEOUT))
+		seen &= ~(unsigned)EVR_HAVE_MIN_WAIT;
 	if (!(features & IORING_FEAT_NO_IOWAIT))
 		seen &= ~(unsigned)EVR_HAVE_NO_IOWAIT;
 	probe = io_uring_get_probe_ring(&ring->uring);
@@ -697,4 +745,87 @@ int evr_ring_trial(const struct evr_ring_config *config,
 	*ret_step = EVR_STEP_DONE;
 	*ret_seen = seen;
 	return 0;
+}
+
+/*
+ * min-wait
+ *
+ * The completion that is to end the wait must not come from a timeout request:
+ * when one of these expires, every wait ends.  One that is cancelled by a
+ * linked timeout does not; it brings two completions.
+ */
+
+enum { FAR = 1, SOON, LATE };
+
+static bool add_timeout(struct evr_ring *ring, struct __kernel_timespec *ts,
+			uint64_t user_data, unsigned char flags)
+{
+	struct io_uring_sqe *sqe = evr_ring_get_sqe(ring);
+
+	if (!sqe)
+		return false;
+	if (user_data == SOON)
+		io_uring_prep_link_timeout(sqe, ts, 0);
+	else
+		io_uring_prep_timeout(sqe, ts, 0, 0);
+	sqe->user_data = user_data;
+	sqe->flags = flags;
+	return true;
+}
+
+static void see_last(void *arg, uint64_t user_data, int res, unsigned flags)
+{
+	(void)flags;
+	if (res == -ETIME)
+		*(uint64_t *)arg = user_data;
+}
+
+/* Without handlers, which would end the wait as a completion does. */
+static int wait_for_three(struct evr_ring *ring, unsigned min_us)
+{
+	struct io_uring_getevents_arg arg = ring->arg;
+	sigset_t all;
+
+	sigfillset(&all);
+	arg.sigmask = (uint64_t)(uintptr_t)&all;
+	arg.sigmask_sz = _NSIG / 8;
+	arg.min_wait_usec = min_us;
+	return wait_copied(ring, &arg, 3, 1000000000);
+}
+
+/* No clock is asked: where the last one has not come, it had not to come. */
+static int try_min_wait(struct evr_ring *ring, unsigned min_us)
+{
+	struct __kernel_timespec far = { .tv_sec = 3600 };
+	struct __kernel_timespec soon = { .tv_nsec = 1000000 };
+	struct __kernel_timespec late = { .tv_nsec = 20000000 };
+	uint64_t last = FAR;
+	int r;
+
+	if (!add_timeout(ring, &far, FAR, IOSQE_IO_LINK) ||
+	    !add_timeout(ring, &soon, SOON, 0) ||
+	    !add_timeout(ring, &late, LATE, 0))
+		return -EAGAIN;
+	r = wait_for_three(ring, min_us);
+	if (r < 0 && r != -EINTR && r != -ETIME)
+		return r;
+	evr_ring_reap(ring, see_last, &last);
+	return (int)(last - FAR);
+}
+
+int evr_ring_try_min_wait(const struct evr_ring_config *config, unsigned min_us)
+{
+	struct evr_ring_config copied = *config;
+	struct evring_stats stats = { 0 };
+	struct evr_ring ring;
+	int r;
+
+	copied.have &= ~(unsigned)EVR_HAVE_REGION;
+	copied.stats = &stats;
+	r = evr_ring_init(&ring, &copied);
+	if (r < 0)
+		return r;
+	r = try_min_wait(&ring, min_us);
+	evr_ring_exit(&ring);
+	return r;
 }

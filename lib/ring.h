@@ -74,6 +74,16 @@ int evr_ring_trial(const struct evr_ring_config *config,
 		   enum evr_ring_step *ret_step, unsigned *ret_seen);
 
 /*
+ * Make a small ring of config.have, and wait on it with min_us for more than
+ * what comes after a millisecond, which is therefore to end the wait.
+ *
+ * Returns 1 if it did; 2 if the wait went on for what comes after 20
+ * milliseconds; 0 if it was interrupted before; or -errno.
+ */
+int evr_ring_try_min_wait(const struct evr_ring_config *config,
+			  unsigned min_us);
+
+/*
  * Close the ring, from whatever process or thread.  Ends all requests.  In a
  * forked child it does not touch what is the parent's.
  */
@@ -104,6 +114,15 @@ unsigned evr_ring_entries(const struct evr_ring *ring);
  * completion: what a wait returns is hidden when something was submitted.
  */
 int evr_ring_wait(struct evr_ring *ring, int64_t timeout_ns);
+
+/*
+ * The same, but what comes within the first min_ns, as far as timeout_ns allows
+ * them, does not end the wait before they are over; unless there are nr
+ * completions (0: as many as the CQ has room for).  Where evr_probe_min_wait()
+ * says so only.
+ */
+int evr_ring_collect(struct evr_ring *ring, int64_t timeout_ns, int64_t min_ns,
+		     unsigned nr);
 
 /*
  * Submit what was filled and let the kernel finish what it has deferred,

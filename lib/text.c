@@ -21,7 +21,9 @@ static const struct {
 	{ EBUSY, "the loop is attached to evring already" },
 	{ ENOTSUP, "evring cannot attach to this loop: it does not use libev's "
 	  "epoll backend (see LIBEV_FLAGS and the flags it was made with), or "
-	  "the layout of this libev could not be proven" },
+	  "the layout of this libev could not be proven; or "
+	  "evring_set_collect() has no min-wait to collect with, which came "
+	  "with Linux 6.12 and had a defect up to 6.18.0" },
 	{ ENODEV, "this kernel has no io_uring wait regions (Linux 6.13), and "
 	  "EVRING_REQUIRE_REGION accepts nothing less" },
 	{ ENOSYS, "no usable io_uring: the kernel is older than 5.11, or a "

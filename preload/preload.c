@@ -100,6 +100,16 @@ static int attach_without_names(const struct evr_library *library,
 	return library->attach(loop, config);
 }
 
+static void collect_as_wanted(const struct evr_library *library,
+			      struct ev_loop *loop)
+{
+	int r = library->set_collect(loop, options.collect, 0);
+
+	if (r < 0 && options.verbose)
+		evr_say("loop %p: does not collect: %s", (void *)loop,
+			library->strerror(r));
+}
+
 static int attach_as_wanted(const struct evr_library *library,
 			    struct ev_loop *loop, struct evring_stats *stats)
 {
@@ -113,8 +123,8 @@ static int attach_as_wanted(const struct evr_library *library,
 	r = library->attach(loop, &config);
 	if (r == -EINVAL && config.disable)
 		r = attach_without_names(library, loop, &config);
-	if (r >= 0 && options.collect > 0. && library->set_collect)
-		(void)library->set_collect(loop, options.collect, 0);
+	if (r >= 0 && options.collect > 0.)
+		collect_as_wanted(library, loop);
 	return r;
 }
 
@@ -311,7 +321,7 @@ static bool collect_in_ring(struct ev_loop *loop, double interval)
 	if (!slot || atomic_load(&slot->state) != EVR_SLOT_ATTACHED)
 		return false;
 	library = evr_library(&why);
-	return library && library->set_collect &&
+	return library &&
 	       library->set_collect(loop,
 				    interval > 0. ? interval : options.collect,
 				    0) == 0;

@@ -194,11 +194,11 @@ static void load(void)
 	if (find(handle, "evring_attach", &library.attach) &&
 	    find(handle, "evring_tier", &library.tier) &&
 	    find(handle, "evring_tier_name", &library.tier_name) &&
-	    find(handle, "evring_strerror", &library.strerror))
+	    find(handle, "evring_strerror", &library.strerror) &&
+	    find(handle, "evring_set_collect", &library.set_collect))
 		why_not = NULL;
 	else
 		why_not = LIBRARY " is of another version";
-	(void)find(handle, "evring_set_collect", &library.set_collect);
 }
 
 const struct evr_library *evr_library(const char **ret_why)

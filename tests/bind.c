@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <ev.h>
 #include <evring.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -280,6 +281,118 @@ START_TEST(stats_are_counted_where_the_caller_wants)
 	ck_assert_uint_gt(stats.enters, 0);
 	ck_assert_int_eq(evring_stats(loop, &copy), 0);
 	ck_assert_mem_eq(&copy, &stats, sizeof(stats));
+	ev_loop_destroy(loop);
+}
+END_TEST
+
+static const struct {
+	double seconds;
+	int error;
+} intervals[] = {
+	{ -1e-9, -EINVAL },
+	{ -1., -EINVAL },
+	{ -INFINITY, -EINVAL },
+	{ NAN, -EINVAL },
+	{ INFINITY, -EINVAL },
+	{ 4294.1, -EINVAL },
+	{ 0., 0 },
+	{ -0., 0 },
+};
+
+START_TEST(interval_to_collect_in_is_checked)
+{
+	struct ev_loop *loop = new_loop();
+	int r;
+
+	ck_assert_int_eq(evring_set_collect(NULL, intervals[_i].seconds, 0),
+			 -EINVAL);
+	ck_assert_int_eq(evring_set_collect(loop, intervals[_i].seconds, 0),
+			 -EINVAL);
+	ck_assert_int_eq(evring_attach(loop, NULL), 0);
+	errno = 12345;
+	r = evring_set_collect(loop, intervals[_i].seconds, 3);
+	ck_assert_int_eq(errno, 12345);
+	ck_assert_msg(r == intervals[_i].error, "%g: %d", intervals[_i].seconds,
+		      r);
+	ck_assert(is_attached(loop));
+	ck_assert_int_eq(evring_detach(loop), 0);
+	ck_assert_int_eq(evring_set_collect(loop, intervals[_i].seconds, 0),
+			 -EINVAL);
+	ev_loop_destroy(loop);
+}
+END_TEST
+
+START_TEST(collecting_needs_min_wait)
+{
+	struct evring_config config = { .disable = "min-wait" };
+	struct ev_loop *loop = new_loop();
+
+	ck_assert_int_eq(evring_attach(loop, &config), 0);
+	ck_assert_int_eq(evring_set_collect(loop, 0.01, 0), -ENOTSUP);
+	ck_assert_int_eq(evring_set_collect(loop, 0., 0), 0);
+	ck_assert(is_attached(loop));
+	ck_assert(loop_works(loop));
+	ev_loop_destroy(loop);
+}
+END_TEST
+
+static void ignore_io(struct ev_loop *loop, ev_io *w, int revents)
+{
+	(void)loop;
+	(void)w;
+	(void)revents;
+}
+
+/* How long it takes to be told of five events that are there. */
+static double time_of_five_turns(struct ev_loop *loop)
+{
+	double start;
+	int fds[2], i;
+	ev_io w;
+
+	ck_assert_int_eq(pipe(fds), 0);
+	ev_io_init(&w, ignore_io, fds[0], EV_READ);
+	ev_io_start(loop, &w);
+	ck_assert_int_eq(write(fds[1], "x", 1), 1);
+	ev_run(loop, EVRUN_NOWAIT);
+	start = now();
+	for (i = 0; i < 5; i++)
+		ev_run(loop, EVRUN_ONCE);
+	ev_io_stop(loop, &w);
+	close(fds[0]);
+	close(fds[1]);
+	return now() - start;
+}
+
+START_TEST(collecting_ends_when_told_and_with_the_attachment)
+{
+	struct ev_loop *loop = new_loop();
+	int nr_fds = count_fds(), r;
+
+	ck_assert_int_eq(evring_attach(loop, NULL), 0);
+	errno = 12345;
+	r = evring_set_collect(loop, 0.3, 0);
+	ck_assert_int_eq(errno, 12345);
+	if (r == -ENOTSUP) {
+		printf("# left out: no min-wait here, or one with a defect\n");
+		return;
+	}
+	ck_assert_int_eq(r, 0);
+	ck_assert_int_eq(evring_set_collect(loop, 4294.1, 0), -EINVAL);
+	ck_assert(time_of_five_turns(loop) >= 1.5);
+	ck_assert_int_eq(evring_set_collect(loop, 0.3, 1), 0);
+	ck_assert(time_of_five_turns(loop) < 1.5);
+	ck_assert_int_eq(evring_set_collect(loop, 4294., 0), 0);
+	ck_assert_int_eq(evring_set_collect(loop, 1e-7, 0), 0);
+	ck_assert(time_of_five_turns(loop) < 1.5);
+	ck_assert_int_eq(evring_set_collect(loop, 0.3, 2), 0);
+	ck_assert_int_eq(evring_set_collect(loop, 0., 0), 0);
+	ck_assert(time_of_five_turns(loop) < 1.5);
+	ck_assert_int_eq(evring_set_collect(loop, 0.3, 0), 0);
+	ck_assert_int_eq(evring_detach(loop), 0);
+	ck_assert_int_eq(count_fds(), nr_fds);
+	ck_assert_int_eq(evring_attach(loop, NULL), 0);
+	ck_assert(time_of_five_turns(loop) < 1.5);
 	ev_loop_destroy(loop);
 }
 END_TEST
@@ -636,13 +749,6 @@ START_TEST(new_loop_at_an_old_address_is_not_attached)
 	ev_loop_destroy(again);
 }
 END_TEST
-
-static void ignore_io(struct ev_loop *loop, ev_io *w, int revents)
-{
-	(void)loop;
-	(void)w;
-	(void)revents;
-}
 
 START_TEST(detach_leaves_watchers_as_they_are)
 {
@@ -1116,6 +1222,7 @@ static int lose_and_attach_again(void *arg)
 	nr_fds = count_fds();
 	child_assert(evring_tier(loop) == EVRING_TIER_NONE);
 	child_assert(evring_stats(loop, &stats) == 0 && stats.rings_lost == 1);
+	child_assert(evring_set_collect(loop, 0., 0) == -EINVAL);
 	child_assert(loop_works(loop));
 	child_assert(evring_attach(loop, NULL) == 0);
 	child_assert(evring_stats(loop, &stats) == 0 && stats.rings_lost == 0);
@@ -1348,6 +1455,14 @@ static void add_refusals(Suite *suite)
 	tcase_add_test(tcase, detach_without_attach_is_invalid);
 	tcase_add_test(tcase, stats_are_counted_where_the_caller_wants);
 	tcase_add_test(tcase, stats_need_a_place);
+	tcase_add_loop_test(tcase, interval_to_collect_in_is_checked, 0,
+			    (int)ARRAY_SIZE(intervals));
+	tcase_add_test(tcase, collecting_needs_min_wait);
+	add_or_leave_out(tcase,
+			 collecting_ends_when_told_and_with_the_attachment,
+			 under_valgrind() ? "valgrind takes offsets in the "
+					    "region for pointers"
+					  : NULL);
 	add_loop_or_leave_out(tcase, refusal_of_the_system_is_returned,
 			      (int)ARRAY_SIZE(sandboxes), reason);
 	add_or_leave_out(tcase, no_fd_left_is_returned_and_passes, reason);

@@ -115,6 +115,7 @@ scenarios = \
 	%D%/conform/all.c \
 	%D%/conform/attaching.c \
 	%D%/conform/closing.c \
+	%D%/conform/collecting.c \
 	%D%/conform/forks.c \
 	%D%/conform/idle.c \
 	%D%/conform/kinds.c \

@@ -210,6 +210,86 @@ START_TEST(blocking_turn_waits_once)
 }
 END_TEST
 
+/* False, and said so, where that cannot be tested. */
+static bool collect(double seconds)
+{
+	int r;
+
+	if (under_valgrind()) {
+		printf("# left out: valgrind takes offsets for pointers\n");
+		return false;
+	}
+	r = evring_set_collect(loop, seconds, 0);
+	if (r == -ENOTSUP)
+		printf("# left out: no min-wait here, or one with a defect\n");
+	else
+		ck_assert_int_eq(r, 0);
+	return r == 0;
+}
+
+/* Sleeping once: the interval is a part of the wait, not a sleep before it. */
+START_TEST(collecting_turn_without_events_waits_once)
+{
+	uint64_t before;
+	struct file file;
+	ev_timer timer;
+	int i;
+
+	new_loop(_i);
+	open_file(&file, false);
+	ev_io_start(loop, &file.io);
+	for (i = 0; i < 5; i++)
+		turn();
+	if (!collect(0.005))
+		return;
+	before = stats().enters;
+	for (i = 0; i < 10; i++) {
+		ev_now_update(loop);
+		ev_timer_init(&timer, end_turn, 0.01, 0.);
+		ev_timer_start(loop, &timer);
+		ev_run(loop, EVRUN_ONCE);
+		ck_assert(!ev_is_active(&timer));
+	}
+	ck_assert_msg(stats().enters - before == 10, "less %s: %d enters",
+		      modes[_i].disable, (int)(stats().enters - before));
+	before = stats().enters;
+	for (i = 0; i < 100; i++)
+		turn();
+	ck_assert_uint_eq(stats().enters, before);
+	ev_io_stop(loop, &file.io);
+	ev_loop_destroy(loop);
+	close(file.fd);
+}
+END_TEST
+
+/* One enter to sleep, one to ask. */
+START_TEST(collecting_turn_with_events_sleeps_and_asks)
+{
+	uint64_t before;
+	struct file file;
+	int i;
+
+	new_loop(_i);
+	open_file(&file, true);
+	ev_io_start(loop, &file.io);
+	for (i = 0; i < 5; i++)
+		turn();
+	if (!collect(0.002))
+		return;
+	ev_run(loop, EVRUN_ONCE);
+	file.nr_events = 0;
+	before = stats().enters;
+	for (i = 0; i < 10; i++)
+		ev_run(loop, EVRUN_ONCE);
+	ck_assert_int_eq(file.nr_events, 10);
+	ck_assert_msg(stats().enters - before <= 20, "less %s: %d enters",
+		      modes[_i].disable, (int)(stats().enters - before));
+	ev_io_stop(loop, &file.io);
+	ev_loop_destroy(loop);
+	close(file.fd);
+}
+END_TEST
+
 /*
  * what is remembered of an fd
  */
@@ -596,6 +676,8 @@ static const struct {
 	{ "enters", &changes_of_the_set_travel_with_the_wait, 1, false },
 	{ "enters", &quiet_turns_make_no_system_call, 1, false },
 	{ "enters", &blocking_turn_waits_once, 1, false },
+	{ "enters", &collecting_turn_without_events_waits_once, 1, false },
+	{ "enters", &collecting_turn_with_events_sleeps_and_asks, 1, false },
 	{ "fds", &restart_settles_to_one_enter, 1, false },
 	{ "fds", &wrong_guess_costs_an_enter_and_no_event, 1, false },
 	{ "fds", &more_ready_than_fit_are_all_reported, 1, false },

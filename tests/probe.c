@@ -40,6 +40,7 @@ static const struct {
 	  EVR_HAVE_DEFER_TASKRUN | EVR_HAVE_EPOLL_WAIT },
 	{ "epoll-ctl",       EVR_HAVE_EPOLL_CTL,       0 },
 	{ "defer-taskrun",   EVR_HAVE_DEFER_TASKRUN,   EVR_HAVE_EPOLL_WAIT },
+	{ "min-wait",        EVR_HAVE_MIN_WAIT,        0 },
 	{ "region",          EVR_HAVE_REGION,          EVR_HAVE_KERNEL_MEMORY },
 	{ "kernel-memory",   EVR_HAVE_KERNEL_MEMORY,   0 },
 	{ "epoll-wait",      EVR_HAVE_EPOLL_WAIT,      0 },
@@ -188,7 +189,7 @@ enum {
 	/* whose memory it is does not show; the others are for requests */
 	NOT_IN_RING = EVR_HAVE_KERNEL_MEMORY | EVR_HAVE_EPOLL_WAIT |
 		      EVR_HAVE_EPOLL_CTL | EVR_HAVE_MULTISHOT_POLL |
-		      EVR_HAVE_CQE_SKIP
+		      EVR_HAVE_CQE_SKIP | EVR_HAVE_MIN_WAIT
 };
 
 START_TEST(masked_feature_is_off_in_the_ring)
@@ -425,6 +426,72 @@ START_TEST(success_is_remembered)
 }
 END_TEST
 
+/*
+ * min-wait
+ */
+
+/* What tries say, and what to think of it. */
+static const struct {
+	int tries[11];
+	int verdict, nr_asked;
+} judgements[] = {
+	{ { 1, 1 }, 1, 2 },
+	{ { 2, 1, 1 }, 1, 3 },
+	{ { 1, 2, 2, 1 }, 1, 4 },
+	{ { 0, 1, 0, 0, 1 }, 1, 5 },
+	{ { 2, 2, 2 }, 0, 3 },
+	{ { 2, 1, 2, 2 }, 0, 4 },
+	{ { 0, 2, 2, 0, 2 }, 0, 5 },
+	{ { 0 }, 0, 10 },
+	{ { 1, 0 }, 0, 10 },
+	{ { -ENOMEM }, -ENOMEM, 1 },
+	{ { 1, -EMFILE }, -EMFILE, 2 },
+};
+
+static int say_next(void *next)
+{
+	return *(*(const int **)next)++;
+}
+
+START_TEST(one_good_try_is_no_proof_and_one_bad_is_none)
+{
+	const int *next = judgements[_i].tries;
+	int r = evr_judge_min_wait(say_next, &next);
+
+	ck_assert_msg(r == judgements[_i].verdict, "row %d: %d", _i, r);
+	ck_assert_int_eq(next - judgements[_i].tries, judgements[_i].nr_asked);
+}
+END_TEST
+
+static int try_min_wait_without_fds(void *unused)
+{
+	struct rlimit limit = { .rlim_cur = 3, .rlim_max = 100 };
+	const struct refusal none = REFUSE(__NR_io_uring_setup, EPERM);
+	unsigned have = all_there_is();
+	int r;
+
+	(void)unused;
+	child_assert(evr_probe_min_wait(have & ~(unsigned)EVR_HAVE_MIN_WAIT) ==
+		     0);
+	if (!(have & EVR_HAVE_MIN_WAIT))
+		return 0;
+	child_assert(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+	child_assert(evr_probe_min_wait(have) == -EMFILE);
+	limit.rlim_cur = 100;
+	child_assert(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+	r = evr_probe_min_wait(have);
+	child_assert(r >= 0);
+	sandbox(&none, 1);
+	child_assert(evr_probe_min_wait(have) == r);
+	return 0;
+}
+
+START_TEST(min_wait_is_tried_once_unless_that_failed)
+{
+	ck_assert_int_eq(run_in_child(try_min_wait_without_fds, NULL), 0);
+}
+END_TEST
+
 Suite *make_suite(void)
 {
 	Suite *suite = suite_create("probe");
@@ -439,6 +506,8 @@ Suite *make_suite(void)
 			    0, NR_FEATURES);
 	tcase_add_loop_test(names, masked_feature_is_off_in_the_ring, 0,
 			    NR_FEATURES);
+	tcase_add_loop_test(names, one_good_try_is_no_proof_and_one_bad_is_none,
+			    0, (int)ARRAY_SIZE(judgements));
 	suite_add_tcase(suite, names);
 	suite_add_tcase(suite, first);
 	add_loop_or_leave_out(first,
@@ -450,5 +519,7 @@ Suite *make_suite(void)
 			      (int)ARRAY_SIZE(kernels), no_children());
 	add_or_leave_out(first, failure_is_not_remembered, no_children());
 	add_or_leave_out(first, success_is_remembered, no_children());
+	add_or_leave_out(first, min_wait_is_tried_once_unless_that_failed,
+			 no_children());
 	return suite;
 }

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/time.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "../lib/probe.h"
@@ -225,20 +226,17 @@ START_TEST(wait_is_ended_by_a_signal_handler)
 }
 END_TEST
 
-/* The only slot of the region that is not empty. */
-static const struct io_uring_reg_wait *used_slot(void)
+/* What the region has: for waits, for waits that collect, nothing else. */
+static void check_slots(const struct io_uring_reg_wait *blocking,
+			const struct io_uring_reg_wait *collecting)
 {
 	static const struct io_uring_reg_wait none;
-	const struct io_uring_reg_wait *used = NULL;
 	int i;
 
-	for (i = 0; i < NR_SLOTS; i++)
-		if (memcmp(&ring.region[i], &none, sizeof(none))) {
-			ck_assert_ptr_null(used);
-			used = &ring.region[i];
-		}
-	ck_assert_ptr_nonnull(used);
-	return used;
+	ck_assert_mem_eq(&ring.region[0], blocking, sizeof(none));
+	ck_assert_mem_eq(&ring.region[1], collecting, sizeof(none));
+	for (i = 2; i < NR_SLOTS; i++)
+		ck_assert_mem_eq(&ring.region[i], &none, sizeof(none));
 }
 
 static const struct {
@@ -256,6 +254,7 @@ static const struct {
 START_TEST(timeout_is_written_where_the_kernel_reads)
 {
 	struct io_uring_reg_wait want = { .flags = IORING_REG_WAIT_TS };
+	const struct io_uring_reg_wait unused = want;
 	size_t i;
 
 	make(_i);
@@ -266,7 +265,7 @@ START_TEST(timeout_is_written_where_the_kernel_reads)
 		want.ts.tv_sec = split_times[i].sec;
 		want.ts.tv_nsec = split_times[i].nsec;
 		if (ring.region)
-			ck_assert_mem_eq(used_slot(), &want, sizeof(want));
+			check_slots(&want, &unused);
 		else
 			ck_assert_mem_eq(&ring.ts, &want.ts, sizeof(want.ts));
 	}
@@ -335,6 +334,180 @@ START_TEST(flags_are_what_is_had)
 	ck_assert_int_eq(!(ring.enter_flags & IORING_ENTER_REGISTERED_RING),
 			 !(config.have & EVR_HAVE_REGISTERED_RING));
 	evr_ring_exit(&ring);
+}
+END_TEST
+
+/*
+ * collecting
+ */
+
+/* Completes after so long.  (A timeout request that expires ends any wait.) */
+static void add_alarm(struct evr_ring *r, int64_t ns)
+{
+	struct itimerspec after = { .it_value = { .tv_sec = ns / SEC,
+						  .tv_nsec = ns % SEC } };
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(timerfd_settime(fd, 0, &after, NULL), 0);
+	add_poll(r, fd, 1);
+}
+
+/* clang-format off */
+static const struct {
+	const char *name;
+	int64_t alarms[3]; /* when requests complete; 0: none */
+	int64_t timeout, min;
+	unsigned nr;
+	int nr_seen;
+	int64_t not_before, not_after;
+} collections[] = {
+	{ "what comes within min-wait comes together",
+	  { MS, 20 * MS, 30 * MS }, 3600 * SEC, 250 * MS, 0,
+	  3, 250 * MS, 5 * SEC },
+	{ "what comes after min-wait ends the wait",
+	  { 60 * MS, 3600 * SEC }, 3600 * SEC, 20 * MS, 0,
+	  1, 60 * MS, 5 * SEC },
+	{ "enough ends min-wait",
+	  { MS, 20 * MS, 3600 * SEC }, 3600 * SEC, 3000 * SEC, 2,
+	  2, 20 * MS, 5 * SEC },
+	{ "the first is enough",
+	  { 20 * MS, 3600 * SEC }, 3600 * SEC, 3000 * SEC, 1,
+	  1, 20 * MS, 5 * SEC },
+	{ "min-wait ends with the timeout",
+	  { MS }, 40 * MS, 3600 * SEC, 0,
+	  1, 40 * MS, 5 * SEC },
+	{ "nothing comes",
+	  { 0 }, 40 * MS, 10 * MS, 0,
+	  0, 40 * MS, 5 * SEC },
+	{ "nothing comes, and min-wait is longer",
+	  { 0 }, 40 * MS, 3600 * SEC, 0,
+	  0, 40 * MS, 5 * SEC },
+	{ "min-wait of nothing is a wait for one",
+	  { 20 * MS, 3600 * SEC }, 3600 * SEC, 0, 0,
+	  1, 20 * MS, 5 * SEC },
+	{ "min-wait of less than a microsecond, too",
+	  { 20 * MS, 3600 * SEC }, 3600 * SEC, 999, 0,
+	  1, 20 * MS, 5 * SEC },
+	{ "timeout of nothing",
+	  { 3600 * SEC }, 0, 3600 * SEC, 0,
+	  0, 0, 5 * SEC },
+	{ "longest min-wait there is",
+	  { MS }, 40 * MS, INT64_MAX, 0,
+	  1, 40 * MS, 5 * SEC },
+};
+/* clang-format on */
+
+START_TEST(wait_that_collects)
+{
+	int row = _i / NR_MODES, i;
+	double start, took;
+	int r;
+
+	make(_i % NR_MODES);
+	ck_assert(waits(&ring));
+	for (i = 0; i < 3; i++)
+		if (collections[row].alarms[i])
+			add_alarm(&ring, collections[row].alarms[i]);
+	start = now();
+	r = evr_ring_collect(&ring, collections[row].timeout,
+			     collections[row].min, collections[row].nr);
+	took = (now() - start) * 1e9;
+	ck_assert_msg(r == 0 || r == -ETIME, "%s: %d", collections[row].name,
+		      r);
+	ck_assert_msg(took >= (double)collections[row].not_before &&
+			      took < (double)collections[row].not_after,
+		      "%s: %s: %.3f ms", modes[_i % NR_MODES].name,
+		      collections[row].name, took * 1e-6);
+	ck_assert_msg(reap(&ring) == collections[row].nr_seen, "%s: %s: %d",
+		      modes[_i % NR_MODES].name, collections[row].name,
+		      seen.nr);
+	evr_ring_exit(&ring);
+}
+END_TEST
+
+START_TEST(min_wait_stays_in_the_slot_of_its_kind)
+{
+	struct io_uring_reg_wait wait = { .flags = IORING_REG_WAIT_TS,
+					  .ts = { .tv_sec = 3600 } };
+	struct io_uring_reg_wait collect = { .flags = IORING_REG_WAIT_TS,
+					     .min_wait_usec = 70000,
+					     .ts = { .tv_nsec = 70 * MS } };
+	double start = now();
+
+	make(_i);
+	ck_assert_int_eq(evr_ring_collect(&ring, 70 * MS, 3600 * SEC, 0),
+			 -ETIME);
+	add_nop(&ring, 1);
+	add_alarm(&ring, 3000 * SEC);
+	ck_assert_int_eq(evr_ring_wait(&ring, 3600 * SEC), 0);
+	ck_assert(now() - start < 10.);
+	ck_assert_int_eq(reap(&ring), 1);
+	if (ring.region)
+		check_slots(&wait, &collect);
+	else
+		ck_assert_uint_eq(ring.arg.min_wait_usec, 0);
+	ck_assert_uint_eq(stats.waits_by_offset, ring.region ? 2 : 0);
+	ck_assert_uint_eq(stats.waits_copied, ring.region ? 0 : 2);
+	evr_ring_exit(&ring);
+}
+END_TEST
+
+START_TEST(collecting_is_ended_by_a_signal_handler)
+{
+	struct sigaction action = { .sa_handler = ignore_signal,
+				    .sa_flags = SA_RESTART };
+	struct itimerval in_10_ms = { .it_value = { .tv_usec = 10000 } };
+	double start = now();
+
+	make(_i);
+	ck_assert(waits(&ring));
+	ck_assert_int_eq(sigaction(SIGALRM, &action, NULL), 0);
+	ck_assert_int_eq(setitimer(ITIMER_REAL, &in_10_ms, NULL), 0);
+	ck_assert_int_eq(evr_ring_collect(&ring, 3600 * SEC, 3000 * SEC, 0),
+			 -EINTR);
+	ck_assert(now() - start < 5.);
+	evr_ring_exit(&ring);
+}
+END_TEST
+
+/* A busy machine may wake us late, now and then. */
+static int try_until(int want, unsigned min_us)
+{
+	int i, r = 0;
+
+	for (i = 0; i < 20 && r != want; i++)
+		r = evr_ring_try_min_wait(&config, min_us);
+	return r;
+}
+
+/* Without any min-wait a wait for more goes on after the first: so does one
+   with a min-wait that has the defect of Linux 6.12. */
+START_TEST(defect_of_min_wait_is_seen)
+{
+	int i, nr_fds = count_fds();
+
+	set_config(_i);
+	ck_assert_int_eq(try_until(1, 50), 1);
+	for (i = 0; i < 3; i++)
+		ck_assert_int_eq(evr_ring_try_min_wait(&config, 0), 2);
+	ck_assert_int_eq(count_fds(), nr_fds);
+	ck_assert_uint_eq(stats.enters, 0);
+}
+END_TEST
+
+/* What a signal handler would see.  It may be blocked, then it comes later. */
+START_TEST(signal_does_not_look_like_a_completion)
+{
+	struct sigaction action = { .sa_handler = ignore_signal };
+	struct itimerval often = { { 0, 1000 }, { 0, 1000 } };
+	int i;
+
+	set_config(_i);
+	ck_assert_int_eq(sigaction(SIGALRM, &action, NULL), 0);
+	ck_assert_int_eq(setitimer(ITIMER_REAL, &often, NULL), 0);
+	for (i = 0; i < 3; i++)
+		ck_assert_int_eq(evr_ring_try_min_wait(&config, 0), 2);
 }
 END_TEST
 
@@ -740,7 +913,7 @@ START_TEST(child_makes_a_ring_of_its_own)
 	ck_assert_int_eq(evr_ring_wait(&ring, 40 * MS), -ETIME);
 	ck_assert_int_eq(run_in_child(make_again_in_child, NULL), 0);
 	if (ring.region)
-		ck_assert_int_eq(used_slot()->ts.tv_nsec, 40 * MS);
+		ck_assert_int_eq(ring.region[0].ts.tv_nsec, 40 * MS);
 	start = now();
 	ck_assert_int_eq(evr_ring_wait(&ring, 40 * MS), -ETIME);
 	ck_assert(now() - start >= 0.04);
@@ -848,6 +1021,7 @@ END_TEST
 
 #define NO_OTHERS                                                              \
 	"valgrind runs no other thread and no handler during io_uring_enter"
+#define OFFSETS	  "valgrind takes offsets in the region for pointers"
 #define OWN_FILES "valgrind keeps files of its own"
 #define CHILDREN  "valgrind believes that a child has mappings it has not"
 #define USED_UP	  "tests before it in the same thread used up the places"
@@ -867,6 +1041,11 @@ static const struct {
 	{ "wait", &waits_and_enters_are_counted, 1, NULL },
 	{ "wait", &counters_outlive_the_ring, 1, NULL },
 	{ "wait", &flags_are_what_is_had, 1, NULL },
+	{ "collect", &wait_that_collects, ARRAY_SIZE(collections), OFFSETS },
+	{ "collect", &min_wait_stays_in_the_slot_of_its_kind, 1, OFFSETS },
+	{ "collect", &collecting_is_ended_by_a_signal_handler, 1, NO_OTHERS },
+	{ "collect", &defect_of_min_wait_is_seen, 1, NULL },
+	{ "collect", &signal_does_not_look_like_a_completion, 1, NO_OTHERS },
 	{ "queues", &full_queue_submits_by_itself, 1, NULL },
 	{ "queues", &sqes_come_cleared_and_numbered, 1, NULL },
 	{ "queues", &overflow_loses_nothing, 1, NULL },
@@ -889,6 +1068,17 @@ static const struct {
 	{ "exit", &trial_waits_once_and_leaves_nothing, 1, NULL },
 };
 
+/* Why a test is not for this machine; NULL if it is. */
+static const char *why_not(size_t i)
+{
+	unsigned have = 0;
+
+	if (!strcmp(tests[i].name, "collect") &&
+	    (evr_probe(NULL, &have) < 0 || evr_probe_min_wait(have) != 1))
+		return "no min-wait here (Linux 6.12), or one with a defect";
+	return under_valgrind() ? tests[i].not_by_valgrind : NULL;
+}
+
 Suite *make_suite(void)
 {
 	Suite *suite = suite_create("ring");
@@ -901,9 +1091,8 @@ Suite *make_suite(void)
 			tcase_set_timeout(tcase, 20);
 			suite_add_tcase(suite, tcase);
 		}
-		add_loop_or_leave_out(
-			tcase, *tests[i].test, NR_MODES * tests[i].nr_rows,
-			under_valgrind() ? tests[i].not_by_valgrind : NULL);
+		add_loop_or_leave_out(tcase, *tests[i].test,
+				      NR_MODES * tests[i].nr_rows, why_not(i));
 	}
 	return suite;
 }

@@ -38,6 +38,7 @@ void add_all_scenarios(void)
 	add_peers();
 	add_idle();
 	add_timers();
+	add_collecting();
 	add_watchers();
 	add_wakers();
 	add_loops();

@@ -88,6 +88,7 @@ void add_kinds(void);
 void add_peers(void);
 void add_idle(void);
 void add_timers(void);
+void add_collecting(void);
 void add_watchers(void);
 void add_wakers(void);
 void add_loops(void);

@@ -77,11 +77,11 @@ plant submits-once ring.c \
 	'while (0);' \
 	$told 'enter: short submit' 'enter: short submit for ever'
 plant does-not-say-lost poll.c \
-	"p->lost = true;$lf${tab}p->stats.rings_lost++;$lf}" \
+	"p->lost = true;$lf${tab}p->stats->rings_lost++;$lf}" \
 	"p->lost = true;$lf}" \
 	$told 'enter: EPERM for ever' 'enable: EBADFD for ever'
 plant goes-on-without-ring poll.c \
-	"$tab${tab}p->lost = true;$lf$tab${tab}p->stats.rings_lost++;" \
+	"$tab${tab}p->lost = true;$lf$tab${tab}p->stats->rings_lost++;" \
 	';' \
 	$told 'setup: EMFILE' 'setup: EMFILE for ever' \
 	'setup: ENOMEM for ever' 'malloc: ENOMEM for ever'
