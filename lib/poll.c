@@ -362,10 +362,43 @@ static void finish_change(struct evr_poll *p, int fd)
 	if (evr_likely(!tag) || p->lost)
 		return;
 	state->under_way = 0;
-	if (evr_ring_is_unsent(&p->ring, make_tag(tag, fd)))
+	if (evr_ring_find_unsent(&p->ring, make_tag(tag, fd)))
 		take_back(p);
 	else if (evr_ring_finish(&p->ring, make_tag(tag, fd)) < 0)
 		p->ring.config.have &= ~(unsigned)EVR_HAVE_EPOLL_CTL;
+}
+
+/*
+ * A change of fd that the kernel has not seen becomes this one: what is in the
+ * set is as it was when that one was chosen.
+ */
+static struct io_uring_sqe *reuse_change(struct evr_poll *p, unsigned *tag,
+					 int fd)
+{
+	unsigned old = p->fds[fd].under_way;
+	struct io_uring_sqe *sqe =
+		old ? evr_ring_find_unsent(&p->ring, make_tag(old, fd)) : NULL;
+
+	if (!sqe)
+		return NULL;
+	old &= ~(unsigned)TAG_RETRY;
+	if (*tag == TAG_MOD && old == TAG_ADD)
+		*tag = TAG_ADD;
+	if (*tag == TAG_ADD && old == TAG_DEL)
+		*tag = TAG_MOD;
+	return sqe;
+}
+
+static struct io_uring_sqe *get_change(struct evr_poll *p, unsigned *tag,
+				       int fd)
+{
+	struct io_uring_sqe *sqe = reuse_change(p, tag, fd);
+
+	if (evr_likely(!sqe)) {
+		finish_change(p, fd);
+		sqe = evr_ring_get_sqe(&p->ring);
+	}
+	return sqe;
 }
 
 /* Have the set changed with the next enter.  False: no SQE to be had. */
@@ -378,8 +411,7 @@ static bool queue_change(struct evr_poll *p, unsigned tag, int fd)
 	struct epoll_event *change;
 	struct io_uring_sqe *sqe;
 
-	finish_change(p, fd);
-	sqe = evr_ring_get_sqe(&p->ring);
+	sqe = get_change(p, &tag, fd);
 	if (evr_unlikely(!sqe))
 		return false;
 	p->fds[fd].under_way = (unsigned char)tag;

@@ -527,15 +527,16 @@ bool evr_ring_has_unsent(const struct evr_ring *ring)
 	       io_uring_smp_load_acquire(ring->uring.sq.khead);
 }
 
-bool evr_ring_is_unsent(const struct evr_ring *ring, uint64_t user_data)
+struct io_uring_sqe *evr_ring_find_unsent(const struct evr_ring *ring,
+					  uint64_t user_data)
 {
 	const struct io_uring_sq *sq = &ring->uring.sq;
 	unsigned i = io_uring_smp_load_acquire(sq->khead);
 
 	for (; i != sq->sqe_tail; i++)
 		if (sq->sqes[i & sq->ring_mask].user_data == user_data)
-			return true;
-	return false;
+			return &sq->sqes[i & sq->ring_mask];
+	return NULL;
 }
 
 bool evr_ring_has_news(const struct evr_ring *ring)

@@ -133,9 +133,12 @@ int evr_ring_submit(struct evr_ring *ring);
 /* Submit what was filled, and no more. */
 int evr_ring_flush(struct evr_ring *ring);
 
-/* Is anything filled and not yet submitted?  Is that with user_data? */
+/* Is anything filled and not yet submitted? */
 bool evr_ring_has_unsent(const struct evr_ring *ring);
-bool evr_ring_is_unsent(const struct evr_ring *ring, uint64_t user_data);
+
+/* The one of these that has user_data, to be changed or not; or NULL. */
+struct io_uring_sqe *evr_ring_find_unsent(const struct evr_ring *ring,
+					  uint64_t user_data);
 
 /*
  * Return when no request with user_data is under way any more.  One that the

@@ -110,6 +110,38 @@ static void set_quiet(struct file *file)
 
 enum { NR_FILES = 50, NR_MANY = 1000 };
 
+/* The event that nobody wants has its removal under way by then. */
+START_TEST(a_watcher_that_starts_again_is_not_handed_over)
+{
+	struct file restarted, other;
+	uint64_t before;
+
+	new_loop(_i);
+	open_file(&restarted, false);
+	open_file(&other, false);
+	ev_io_start(loop, &restarted.io);
+	ev_io_start(loop, &other.io);
+	turn();
+	ev_io_stop(loop, &restarted.io);
+	set_readable(&restarted);
+	set_readable(&other);
+	turn();
+	ck_assert_int_eq(restarted.nr_events, 0);
+	ck_assert_int_eq(other.nr_events, 1);
+	set_quiet(&other);
+	before = stats().handed_over;
+	ev_io_start(loop, &restarted.io);
+	turn();
+	ck_assert_int_eq(restarted.nr_events, 1);
+	if (modes[_i].in_set)
+		ck_assert_uint_eq(stats().handed_over, before);
+	set_quiet(&restarted);
+	turn();
+	ck_assert_int_eq(restarted.nr_events, 1);
+	ev_loop_destroy(loop);
+}
+END_TEST
+
 START_TEST(changes_of_the_set_travel_with_the_wait)
 {
 	static struct file files[NR_FILES];
@@ -673,6 +705,7 @@ static const struct {
 	int nr_rows;
 	bool forks;
 } tests[] = {
+	{ "enters", &a_watcher_that_starts_again_is_not_handed_over, 1, false },
 	{ "enters", &changes_of_the_set_travel_with_the_wait, 1, false },
 	{ "enters", &quiet_turns_make_no_system_call, 1, false },
 	{ "enters", &blocking_turn_waits_once, 1, false },
