@@ -23,6 +23,7 @@
 
 #include "probe.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -31,7 +32,7 @@
 #include "ring.h"
 
 /* clang-format off */
-const struct evr_feature evr_features[] = {
+const struct evr_feature evr_features[EVR_NR_FEATURES + 1] = {
 	{ "r-disabled",      EVR_HAVE_R_DISABLED,      0,
 	  "5.10", "a ring made in one thread and run in another" },
 	{ "multishot-poll",  EVR_HAVE_MULTISHOT_POLL,  0,
@@ -65,6 +66,9 @@ const struct evr_feature evr_features[] = {
 	  "6.15", "an idle loop does not count as waiting for a disk" },
 	{ NULL, 0, 0, NULL, NULL }
 };
+
+static_assert(EVR_HAVE_ALL == (1u << EVR_NR_FEATURES) - 1,
+	      "a row for each bit");
 
 /* What may be to blame when a step is refused, newest first. */
 static const unsigned suspects[EVR_STEP_DONE][5] = {

@@ -16,7 +16,8 @@ struct evr_feature {
 };
 
 /* All of them, in the order in which they came; ends with a NULL name. */
-extern const struct evr_feature evr_features[];
+enum { EVR_NR_FEATURES = 14 };
+extern const struct evr_feature evr_features[EVR_NR_FEATURES + 1];
 
 /*
  * What to use: all that this kernel has, less what EVRING_DISABLE and disable

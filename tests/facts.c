@@ -248,9 +248,18 @@ static void loops_on_poll(struct facts *f)
 	f->tier = EVRING_TIER_NONE;
 }
 
+static struct feature *region_of(struct facts *f)
+{
+	int i = 0;
+
+	while (evr_features[i].bit != EVR_HAVE_REGION)
+		i++;
+	return &f->features[i];
+}
+
 static void region_refused(struct facts *f)
 {
-	struct feature *feature = &f->features[9];
+	struct feature *feature = region_of(f);
 
 	f->tier = EVRING_TIER_COPIED;
 	feature->state = FEATURE_OFF;
@@ -259,10 +268,11 @@ static void region_refused(struct facts *f)
 
 static void region_masked(struct facts *f)
 {
+	struct feature *feature = region_of(f);
+
 	region_refused(f);
-	f->features[9].state = FEATURE_MASKED;
-	snprintf(f->features[9].why, sizeof(f->features[9].why),
-		 "masked by --disable");
+	feature->state = FEATURE_MASKED;
+	snprintf(feature->why, sizeof(feature->why), "masked by --disable");
 }
 
 static void lost_in_first_turn(struct facts *f)

@@ -164,8 +164,8 @@ plain() {
 		! grep -q '^  [a-z-]* *failed ' "$dir/out" &&
 		verdict libev ok
 	check "ten proofs, all held" $?
-	[ "$(wc -l <"$dir/states")" -eq 13 ]
-	check "thirteen features" $?
+	[ "$(wc -l <"$dir/states")" -eq 14 ]
+	check "fourteen features" $?
 	[ "$status" -eq 0 ]
 	check "exit status 0" $?
 

@@ -334,6 +334,22 @@ static const char *masked_by(const struct facts *f, unsigned bit)
 				      : "masked by EVRING_DISABLE";
 }
 
+/* That it is there does not say that it is sound. */
+static void judge_min_wait(const struct facts *f, struct feature *feature)
+{
+	int r = evr_probe_min_wait(f->have);
+
+	feature->state = r > 0	  ? FEATURE_ON
+			 : r == 0 ? FEATURE_OFF
+				  : FEATURE_UNKNOWN;
+	if (r < 0)
+		snprintf(feature->why, sizeof(feature->why),
+			 "could not be tried: %s", error_name(r));
+	else if (!r)
+		snprintf(feature->why, sizeof(feature->why),
+			 "has the defect of Linux 6.12 to 6.18.0");
+}
+
 /* What a feature needs stands above it in the table. */
 static void judge_feature(struct facts *f, int i)
 {
@@ -342,7 +358,9 @@ static void judge_feature(struct facts *f, int i)
 	struct feature *feature = &f->features[i];
 	int cause;
 
-	if (f->have & row->bit) {
+	if (f->have & row->bit & EVR_HAVE_MIN_WAIT) {
+		judge_min_wait(f, feature);
+	} else if (f->have & row->bit) {
 		feature->state = FEATURE_ON;
 	} else if ((f->masked_env | f->masked_option) & row->bit) {
 		feature->state = FEATURE_MASKED;

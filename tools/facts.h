@@ -34,7 +34,7 @@ struct call {
 
 enum { CALL_SETUP, CALL_REGISTER, CALL_ENTER, NR_CALLS };
 
-enum { NR_FEATURES = 13 };
+enum { NR_FEATURES = EVR_NR_FEATURES };
 
 /* What /proc/sys says. */
 struct sysctl {
