@@ -14,10 +14,13 @@
  *
  * (1) libevring makes loops of its own, to find out how libev is laid out, with
  *     the functions here: while it is called, they only pass on.
- * (2) Nothing is said, made or loaded by a program without a loop.
+ * (2) Nothing is made or loaded in a program that has no libev, nor in any
+ *     before it makes a loop, but for libevring itself where there is a libev
+ *     from the start: the loop may be made after chroot(), or by another user.
  */
 #include "config.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <ev.h>
 #include <pthread.h>
@@ -234,9 +237,14 @@ static void begin(void)
 	real_exit = evr_real("_exit", CALLER); /* no dlsym() in _exit() */
 }
 
+/* The first loop may be made where our library cannot be seen any more. */
 __attribute__((constructor)) static void loaded(void)
 {
+	const char *why;
+
 	pthread_once(&once, begin);
+	if (options.tier != EVR_NO_TIER && dlsym(RTLD_NEXT, "ev_loop_new"))
+		(void)evr_library(&why);
 }
 
 /*

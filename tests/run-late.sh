@@ -14,6 +14,7 @@ plugins() {
 	for part in plugin lazy-plugin global-plugin; do
 		same "$part" 2 1 "$late" $part "$plugin"
 	done
+	same "a plugin that jumps into libev" 1 0 "$late" jumps "$plugin"
 	same "a plugin that comes and goes" 6 3 "$late" plugin-thrice "$plugin"
 	cp "$plugin" "$dir/moved.so"
 	same "a plugin elsewhere" 2 1 "$late" plugin "$dir/moved.so"

@@ -44,6 +44,18 @@ static void play_plugin(const char *path, int flags)
 		say("dlclose: %s", dlerror());
 }
 
+static void play_jumps(const char *path, int flags)
+{
+	struct ev_loop *(*jump)(void);
+	void (*end)(struct ev_loop * loop);
+	void *plugin = need(dlopen(path, flags));
+
+	*(void **)&jump = need(dlsym(plugin, "plugin_jump"));
+	*(void **)&end = need(dlsym(plugin, "plugin_end"));
+	end(need(jump()));
+	say("jumped");
+}
+
 /* libev itself, function by function. */
 
 static void *libev;
@@ -105,6 +117,7 @@ static const struct {
 	{ "deep-plugin", play_plugin, RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND,
 	  1 },
 	{ "plugin-thrice", play_plugin, RTLD_NOW | RTLD_LOCAL, 3 },
+	{ "jumps", play_jumps, RTLD_NOW | RTLD_LOCAL, 1 },
 	{ "names", play_names, RTLD_NOW | RTLD_LOCAL, 1 },
 	{ "global-names", play_names, RTLD_NOW | RTLD_GLOBAL, 1 },
 };

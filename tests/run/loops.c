@@ -154,6 +154,13 @@ static const struct {
 	{ "none", EVBACKEND_PORT },
 };
 
+/* loops chroot FOLDER, in which nothing of evring is */
+static void play_chroot(char **args)
+{
+	need(args[0] && chroot(args[0]) == 0 && chdir("/") == 0);
+	use_new(0, "chroot");
+}
+
 /* loops flags [default] NAME */
 static void play_flags(char **args)
 {
@@ -364,6 +371,7 @@ const struct part parts[] = {
 	{ "wait", play_wait },
 	{ "wait-with-signal", play_wait_with_signal },
 	{ "flags", play_flags },
+	{ "chroot", play_chroot },
 	{ "unused", play_unused },
 	{ "many", play_many },
 	{ "one-by-one", play_one_by_one },
