@@ -268,7 +268,7 @@ spare_port() {
 counter() {
 	"$EVRING" info "$1" 2>/dev/null | awk -v name="$2" '
 		NF == 2 && $1 == name { total += $2 }
-		END { print total + 0 }'
+		END { printf "%.0f\n", total }'
 }
 
 stat_of() {
@@ -276,7 +276,7 @@ stat_of() {
 		{ for (i = 1; i <= NF; i++)
 			if (index($i, name) == 1)
 				total += substr($i, length(name) + 1) }
-		END { print total + 0 }'
+		END { printf "%.0f\n", total }'
 }
 
 uses_side() {
