@@ -81,7 +81,7 @@ static void refused(struct ev_loop *loop, const char *why)
 
 	if (options.verbose)
 		evr_say("loop %p: not attached: %s", (void *)loop, why);
-	else if (is_first(&was_said))
+	else if (options.tier != EVR_NO_TIER && is_first(&was_said))
 		evr_say("not attached, goes on with epoll: %s", why);
 	if (!options.require)
 		return;
@@ -229,6 +229,8 @@ static void begin(void)
 	evr_say_init();
 	if (!getauxval(AT_SECURE))
 		evr_options_read(&options, environ, complain);
+	if (options.quiet)
+		options.verbose = false;
 	if (options.no_children)
 		leave_environment();
 	if (options.tier == EVR_COPIED)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # check-exports.sh - the shared library exports what evring.map lists, which
-# is what evring.h declares, and nothing else.
+# is what evring.h declares, and nothing else; nor does the preloaded one.
 
 skip() {
 	echo "# skipped: $1"
@@ -41,5 +41,14 @@ compare "libevring.so exports what evring.map lists" "$dir/map" "$dir/library"
 ${CC:-cc} -E -P -I "$srcdir/include" "$srcdir/include/evring.h" |
 	grep -o '\<evring_[a-z_]*(' | tr -d '(' | sort >"$dir/header"
 compare "evring.h declares what evring.map lists" "$dir/map" "$dir/header"
+
+# What stands in front of libev's functions in other people's programs.
+preload=preload/.libs/libevring-preload.so
+sed -n 's/^EVR_API [^=]*[ *]\([A-Za-z_]*\)(.*/\1/p' \
+	"$srcdir/preload/preload.c" | sort -u >"$dir/front"
+${NM:-nm} -D --defined-only "$preload" |
+	sed -e 's/.* //' -e 's/@.*//' -e '/^__/d' | sort >"$dir/preload"
+compare "libevring-preload.so exports what preload.c marks" \
+	"$dir/front" "$dir/preload"
 
 exit $failed

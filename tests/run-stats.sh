@@ -229,6 +229,18 @@ quiet() {
 	run --quiet --spin=auto --collect=2ms "$loops" default
 	! says .
 	check "--quiet" $?
+	run --quiet --verbose --tier=none "$loops" default
+	! says .
+	check "--quiet with --verbose" $?
+	run --tier=none "$loops" default
+	! says .
+	check "--tier=none is no news" $?
+	run --spin=50us "$loops" default
+	[ "$(wc -l <"$dir/err")" -eq 1 ] && says '[-][-]spin .* nothing'
+	check "--spin says that it does nothing yet" $?
+	run --verbose --collect=1ms --disable=min-wait "$loops" default
+	says ': does not collect: '
+	check "--collect says when it does nothing" $?
 	run --verbose sh -c :
 	[ "$(wc -l <"$dir/err")" -eq 1 ] &&
 		says '^evring: sh\[[0-9]*\]: no loop of libev was made$'
