@@ -101,7 +101,7 @@ void add_many(void);
  * the scene of a test
  */
 
-enum { MAX_FDS = 16384, PATIENCE = 5 /* seconds */ };
+enum { MAX_FDS = 16384, PATIENCE = 15 /* seconds */ };
 
 struct scene {
 	const struct mode *mode;
