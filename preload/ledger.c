@@ -29,6 +29,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,11 +38,17 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int page_fd = -1;
 static struct stat page_file; /* of page_fd, should it still be that file */
 
-/* The memfd, or -1 when there is none to be had. */
+/* The memfd, or -1 when there is none to be had.  A limit on the size of files
+   counts for it, too, and going beyond it would be SIGXFSZ. */
 static int make_file(void)
 {
-	int fd = memfd_create(EVR_PAGE_NAME, MFD_CLOEXEC);
+	struct rlimit limit;
+	int fd;
 
+	if (getrlimit(RLIMIT_FSIZE, &limit) < 0 ||
+	    limit.rlim_cur < sizeof(struct evr_page))
+		return -1;
+	fd = memfd_create(EVR_PAGE_NAME, MFD_CLOEXEC);
 	if (fd >= 0 && ftruncate(fd, sizeof(struct evr_page)) < 0) {
 		close(fd);
 		fd = -1;
@@ -124,7 +131,7 @@ static void renew_page(void)
 
 	if (!old)
 		return;
-	fd = make_file();
+	fd = is_our_file(page_fd) ? make_file() : -1; /* no number more */
 	new = map(NULL, fd);
 	if (new == MAP_FAILED)
 		goto out;

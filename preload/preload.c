@@ -227,7 +227,8 @@ static void leave_environment(void)
 static void begin(void)
 {
 	evr_say_init();
-	if (!getauxval(AT_SECURE))
+	evr_real_init();
+	if (environ && !getauxval(AT_SECURE))
 		evr_options_read(&options, environ, complain);
 	if (options.quiet)
 		options.verbose = false;
@@ -236,7 +237,7 @@ static void begin(void)
 	if (options.tier == EVR_COPIED)
 		disable_region();
 	evr_report_init(&options);
-	real_exit = evr_real("_exit", CALLER); /* no dlsym() in _exit() */
+	real_exit = evr_real(EVR_EXIT, CALLER); /* no dlsym() in _exit() */
 }
 
 /* The first loop may be made where our library cannot be seen any more. */
@@ -261,7 +262,7 @@ static struct ev_loop *_Atomic default_loop;
 static void handle_new(struct ev_loop *loop, unsigned flags, bool is_default,
 		       const void *caller)
 {
-	unsigned (*backend)(struct ev_loop *) = evr_real("ev_backend", caller);
+	unsigned (*backend)(struct ev_loop *) = evr_real(EVR_BACKEND, caller);
 
 	pthread_once(&once, begin);
 	if (backend)
@@ -270,8 +271,8 @@ static void handle_new(struct ev_loop *loop, unsigned flags, bool is_default,
 
 EVR_API struct ev_loop *ev_loop_new(unsigned flags)
 {
-	make_loop *make = evr_real("ev_loop_new", CALLER);
-	struct ev_loop *loop = make(flags);
+	make_loop *make = evr_real(EVR_LOOP_NEW, CALLER);
+	struct ev_loop *loop = make ? make(flags) : NULL;
 
 	if (loop && !is_inside)
 		handle_new(loop, flags, false, CALLER);
@@ -291,8 +292,8 @@ static void handle_default(struct ev_loop *loop, unsigned flags,
 
 EVR_API struct ev_loop *ev_default_loop(unsigned flags)
 {
-	make_loop *make = evr_real("ev_default_loop", CALLER);
-	struct ev_loop *loop = make(flags);
+	make_loop *make = evr_real(EVR_DEFAULT_LOOP, CALLER);
+	struct ev_loop *loop = make ? make(flags) : NULL;
 
 	handle_default(loop, flags, CALLER);
 	return loop;
@@ -302,8 +303,8 @@ EVR_API struct ev_loop *ev_default_loop(unsigned flags)
 EVR_API struct ev_loop *ev_default_loop_init(unsigned flags);
 EVR_API struct ev_loop *ev_default_loop_init(unsigned flags)
 {
-	make_loop *make = evr_real("ev_default_loop_init", CALLER);
-	struct ev_loop *loop = make(flags);
+	make_loop *make = evr_real(EVR_DEFAULT_LOOP_INIT, CALLER);
+	struct ev_loop *loop = make ? make(flags) : NULL;
 
 	handle_default(loop, flags, CALLER);
 	return loop;
@@ -311,12 +312,13 @@ EVR_API struct ev_loop *ev_default_loop_init(unsigned flags)
 
 EVR_API void ev_loop_destroy(struct ev_loop *loop)
 {
-	void (*destroy)(struct ev_loop *) = evr_real("ev_loop_destroy", CALLER);
+	void (*destroy)(struct ev_loop *) = evr_real(EVR_LOOP_DESTROY, CALLER);
 	struct evr_slot *slot = is_inside ? NULL : evr_ledger_find(loop);
 	struct ev_loop *seen = loop;
 
 	atomic_compare_exchange_strong(&default_loop, &seen, NULL);
-	destroy(loop);
+	if (destroy)
+		destroy(loop);
 	if (!is_inside)
 		evr_ledger_close(slot);
 }
@@ -340,11 +342,12 @@ static bool collect_in_ring(struct ev_loop *loop, double interval)
 EVR_API void ev_set_io_collect_interval(struct ev_loop *loop, double interval)
 {
 	void (*set)(struct ev_loop *, double) =
-		evr_real("ev_set_io_collect_interval", CALLER);
+		evr_real(EVR_SET_IO_COLLECT_INTERVAL, CALLER);
 
 	if (!is_inside && collect_in_ring(loop, interval))
 		interval = 0.;
-	set(loop, interval);
+	if (set)
+		set(loop, interval);
 }
 
 /*

@@ -102,47 +102,86 @@ static void *ask_all(const char *name)
 	return function;
 }
 
-static void *find_real(const char *name, const void *caller)
+static void keep(const void *function)
 {
-	void *function = dlsym(RTLD_NEXT, name);
+	(void)open_again(function, RTLD_NODELETE); /* trap d */
+}
 
-	if (!function) /* trap b */
-		function = find_in(open_again(caller, 0), name);
-	if (!function)
-		function = ask_all(name);
-	if (function) /* trap d */
-		(void)open_again(function, RTLD_NODELETE);
+static const char *const names[EVR_NR_FUNCTIONS] = {
+	[EVR_BACKEND] = "ev_backend",
+	[EVR_DEFAULT_LOOP] = "ev_default_loop",
+	[EVR_DEFAULT_LOOP_INIT] = "ev_default_loop_init",
+	[EVR_LOOP_DESTROY] = "ev_loop_destroy",
+	[EVR_LOOP_NEW] = "ev_loop_new",
+	[EVR_SET_IO_COLLECT_INTERVAL] = "ev_set_io_collect_interval",
+	[EVR_EXIT] = "_exit",
+};
+
+/*
+ * EV_DEFAULT is a call of ev_default_loop() each time, also in signal handlers
+ * (ev_async_send), where the dynamic linker must not be asked.  What is global
+ * is the same for all callers.
+ */
+static void *_Atomic global[EVR_NR_FUNCTIONS];
+
+static void *find_global(enum evr_function f)
+{
+	void *function = atomic_load(&global[f]);
+
+	if (function)
+		return function;
+	function = dlsym(RTLD_NEXT, names[f]);
+	if (function) {
+		keep(function);
+		atomic_store(&global[f], function);
+	}
 	return function;
 }
 
-/*
- * EV_DEFAULT is a call of ev_default_loop() each time, so what was found is
- * kept, for as many callers as there is room for.
- */
+void evr_real_init(void)
+{
+	int f;
+
+	for (f = 0; f < EVR_NR_FUNCTIONS; f++)
+		(void)find_global(f);
+}
+
+/* What is not is kept for as many callers as there is room for. */
 static struct {
 	const void *_Atomic caller; /* set last, once */
-	const char *name;
+	enum evr_function f;
 	void *function;
 	_Atomic bool is_taken;
 } found[256];
 
-void *evr_real(const char *name, const void *caller)
+static void *find_local(enum evr_function f, const void *caller)
 {
 	size_t i =
 		((uintptr_t)caller >> 2) % (sizeof(found) / sizeof(found[0]));
 	void *function;
 
-	if (atomic_load_explicit(&found[i].caller, memory_order_acquire) ==
-		    caller &&
-	    found[i].name == name)
+	if (atomic_load(&found[i].caller) == caller && found[i].f == f)
 		return found[i].function;
-	function = find_real(name, caller);
-	if (function && !atomic_exchange(&found[i].is_taken, true)) {
-		found[i].name = name;
+	function = find_in(open_again(caller, 0), names[f]); /* trap b */
+	if (!function)
+		function = ask_all(names[f]);
+	if (!function)
+		return NULL;
+	keep(function);
+	if (!atomic_exchange(&found[i].is_taken, true)) {
+		found[i].f = f;
 		found[i].function = function;
 		atomic_store(&found[i].caller, caller);
 	}
 	return function;
+}
+
+/* A libev that became global late is seen when no other was found before. */
+void *evr_real(enum evr_function f, const void *caller)
+{
+	void *function = find_global(f);
+
+	return function ? function : find_local(f, caller);
 }
 
 /*
@@ -151,6 +190,7 @@ void *evr_real(const char *name, const void *caller)
 
 static struct evr_library library;
 static const char *_Atomic why_not = "it is being loaded";
+static char reason[256];
 
 /* Where it is beside us: installed, and in a tree that is being built. */
 static const char *const places[] = { "/../" LIBRARY,
@@ -188,7 +228,8 @@ static void load(void)
 	if (!handle)
 		handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
 	if (!handle) {
-		why_not = strdup(dlerror());
+		snprintf(reason, sizeof(reason), "%s", dlerror());
+		why_not = reason;
 		return;
 	}
 	if (find(handle, "evring_attach", &library.attach) &&

@@ -9,11 +9,25 @@
 #include <evring.h>
 #include <stdbool.h>
 
+enum evr_function {
+	EVR_BACKEND,
+	EVR_DEFAULT_LOOP,
+	EVR_DEFAULT_LOOP_INIT,
+	EVR_LOOP_DESTROY,
+	EVR_LOOP_NEW,
+	EVR_SET_IO_COLLECT_INTERVAL,
+	EVR_EXIT,
+	EVR_NR_FUNCTIONS
+};
+
+/* Find what can be found before the program begins. */
+void evr_real_init(void);
+
 /*
- * The function of this name that a call from caller would have reached without
- * us.  NULL: none, which cannot be if it is called.
+ * The function that a call from caller would have reached without us.  NULL:
+ * none.  May be called in a signal handler, for what is there from the start.
  */
-void *evr_real(const char *name, const void *caller);
+void *evr_real(enum evr_function function, const void *caller);
 
 /* libevring, as far as it is used here. */
 struct evr_library {

@@ -21,6 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { MAX_NAME = 200 }; /* a program may have a long text for its name */
+
 static struct stat standard_error;
 static bool is_open;
 
@@ -62,8 +64,13 @@ static void write_out(const char *bytes, size_t size)
 {
 	int error = errno;
 
-	if (is_unchanged())
+	if (!is_unchanged())
+		;
+	else if (S_ISFIFO(standard_error.st_mode) ||
+		 S_ISSOCK(standard_error.st_mode))
 		write_without_signal(bytes, size);
+	else
+		(void)!write(STDERR_FILENO, bytes, size);
 	errno = error;
 }
 
@@ -73,9 +80,8 @@ void evr_say(const char *format, ...)
 	va_list args;
 	int n;
 
-	n = snprintf(line, sizeof(line),
-		     "evring: %s[%d]: ", program_invocation_short_name,
-		     (int)getpid());
+	n = snprintf(line, sizeof(line), "evring: %.*s[%d]: ", MAX_NAME,
+		     program_invocation_short_name, (int)getpid());
 	va_start(args, format);
 	n += vsnprintf(line + n, sizeof(line) - (size_t)n, format, args);
 	va_end(args);
@@ -87,8 +93,12 @@ void evr_say(const char *format, ...)
 
 void evr_text_add(struct evr_text *text, const char *string)
 {
-	while (*string && text->size < sizeof(text->bytes))
-		text->bytes[text->size++] = *string++;
+	size_t size = strnlen(string, MAX_NAME);
+
+	if (size > sizeof(text->bytes) - text->size)
+		size = sizeof(text->bytes) - text->size;
+	memcpy(text->bytes + text->size, string, size);
+	text->size += size;
 }
 
 void evr_text_add_number(struct evr_text *text, uint64_t number, unsigned base)

@@ -15,12 +15,12 @@ void evr_say_init(void);
 __attribute__((format(printf, 1, 2))) void evr_say(const char *format, ...);
 
 /*
- * Text made in pieces, also in a signal handler.  What does not fit is left
- * out.
+ * Text made in pieces, also in a signal handler, on what may be a small stack
+ * of its own.  What does not fit is left out, and what is longer than a name.
  */
 struct evr_text {
 	size_t size;
-	char bytes[4096];
+	char bytes[1024];
 };
 
 void evr_text_add(struct evr_text *text, const char *string);

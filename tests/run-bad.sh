@@ -46,6 +46,33 @@ values() {
 	check "evring walk: status 2" $?
 }
 
+# What a program may be started under.
+surroundings() {
+	plain "$programs/loops" default
+	out=$(ulimit -f 0 && "$EVRING" run "$programs/loops" default 2>&1)
+	[ "$out" = "$(cat "$dir/plain.out")" ]
+	check "RLIMIT_FSIZE of 0" $?
+	(cd "$programs" && PATH=/nowhere: "$EVRING" run loops default) \
+		>"$dir/out" 2>"$dir/err"
+	cmp -s "$dir/out" "$dir/plain.out"
+	check "PATH that ends with the current folder" $?
+	mkfifo "$dir/fifo"
+	printf '#!%s\n' "$dir/fifo" >"$dir/piped"
+	chmod +x "$dir/piped"
+	timeout 10 "$EVRING" run "$dir/piped" >"$dir/out" 2>"$dir/err"
+	[ $? -eq 126 ]
+	check "a script whose interpreter is a FIFO: status 126" $?
+	if [ -z "$tier" ] || ! command -v bash >/dev/null; then
+		left_out "there is no bash, or no ring"
+		return
+	fi
+	# shellcheck disable=SC2016 # bash expands it
+	run --verbose -- bash -c 'exec -a "$0" "$@"' \
+		"$(printf '%01500d' 0)" "$programs/loops" default
+	[ "$status" -eq 0 ] && [ "$(count ': attached, tier ')" -eq 1 ]
+	check "a program with a name of 1500 letters" $?
+}
+
 good_values() {
 	for value in --tier=any --tier=copied --tier=region --tier=none \
 		--disable=region,epoll-wait --disable= --collect=0 \
@@ -227,6 +254,7 @@ elsewhere() {
 }
 
 values
+surroundings
 good_values
 nonsense
 missing

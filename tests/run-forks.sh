@@ -25,6 +25,7 @@ inheriting() {
 	same "EVFLAG_FORKCHECK" 1 0 "$forks" forkcheck
 	same "the first loop in a child" 2 0 "$forks" first-in-child
 	same "children of children" 1 0 "$forks" grandchildren
+	same "a child of one that closed all files" 1 0 "$forks" low-numbers
 	run --stats "$forks" grandchildren
 	[ "$(nr_blocks)" -eq 3 ] && [ "$(nr_working)" -eq 3 ]
 	check "each is on a ring, and counts for itself" $?

@@ -101,6 +101,7 @@ own_libev() {
 }
 
 plugins
+same "a program that can do without libev" 0 0 "$late" weak -
 with_libevent
 unattached
 names

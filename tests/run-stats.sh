@@ -247,8 +247,19 @@ quiet() {
 	check "--verbose, and no loop" $?
 }
 
+small_stack() {
+	if [ -n "${SAN_FLAGS:-}" ]; then
+		left_out "sanitizers need a larger stack"
+		return
+	fi
+	run --stats=USR2 "$ends" small-stack
+	[ "$status" -eq 0 ] && prints alive && nr_blocks 2
+	check "the statistics fit on a small stack of signals" $?
+}
+
 if [ -n "$tier" ]; then
 	at_end
+	small_stack
 	on_signal
 	interrupted
 	silent

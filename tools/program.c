@@ -46,7 +46,7 @@ static char *find_in(const char *dirs, const char *name)
 	bool was_refused = false;
 	int length;
 
-	for (; path && *dirs; dirs += length + (dirs[length] == ':')) {
+	for (; path && dirs; dirs = dirs[length] ? dirs + length + 1 : NULL) {
 		length = (int)strcspn(dirs, ":");
 		sprintf(path, "%.*s/%s", length ? length : 1,
 			length ? dirs : ".", name);
@@ -133,7 +133,7 @@ static bool read_linker(struct program *p)
 static bool open_program(struct program *p, const char *path)
 {
 	memset(p, 0, sizeof(*p));
-	p->fd = open(path, O_RDONLY | O_CLOEXEC);
+	p->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (p->fd < 0)
 		return false;
 	return read_at(p, &p->header, sizeof(p->header), 0);

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -208,6 +209,23 @@ static void play_broken_pipe(char **args)
 	execvp(args[0], args);
 }
 
+/* As small as SIGSTKSZ was for 30 years, with nothing around it. */
+static void play_small_stack(char **args)
+{
+	enum { SIZE = 8192, PAGE = 4096 };
+	char *pages = mmap(NULL, SIZE + 2 * PAGE, PROT_NONE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	stack_t stack = { .ss_sp = pages + PAGE, .ss_size = SIZE };
+
+	(void)args;
+	need(pages != MAP_FAILED &&
+	     mprotect(stack.ss_sp, SIZE, PROT_READ | PROT_WRITE) == 0 &&
+	     sigaltstack(&stack, NULL) == 0);
+	work_once();
+	raise(SIGUSR2);
+	say("alive");
+}
+
 const struct part parts[] = {
 	{ "return", play_return },
 	{ "exit", play_exit },
@@ -224,6 +242,7 @@ const struct part parts[] = {
 	{ "taken-first", play_taken_first },
 	{ "missing", play_missing },
 	{ "closed", play_closed },
+	{ "small-stack", play_small_stack },
 	{ "broken-pipe", play_broken_pipe },
 	{ NULL, NULL },
 };

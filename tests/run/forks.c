@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../../lib/page.h"
@@ -349,6 +350,23 @@ static void play_leaks(char **args)
 	    inheritable - given);
 }
 
+/* Who closed all files knows which number comes next, in children as well. */
+static void play_low_numbers(char **args)
+{
+	int fd;
+
+	(void)args;
+	need(ev_default_loop(0));
+	for (fd = 3; fd < 100; fd++)
+		close(fd);
+	close(0);
+	if (fork() == 0) {
+		say("open gave %d", open("/dev/null", O_RDONLY));
+		_exit(0);
+	}
+	wait(NULL);
+}
+
 const struct part parts[] = {
 	{ "children", play_children },
 	{ "forkcheck", play_forkcheck },
@@ -363,5 +381,6 @@ const struct part parts[] = {
 	{ "page", play_page },
 	{ "full-page", play_full_page },
 	{ "leaks", play_leaks },
+	{ "low-numbers", play_low_numbers },
 	{ NULL, NULL },
 };

@@ -105,12 +105,23 @@ static void play_names(const char *path, int flags)
 	dlclose(libev);
 }
 
+/* As a program does that can do without libev. */
+#pragma weak ev_loop_new
+
+static void play_weak(const char *path, int flags)
+{
+	(void)path;
+	(void)flags;
+	say(ev_loop_new && ev_loop_new(0) ? "a loop" : "no loop");
+}
+
 static const struct {
 	const char *name;
 	void (*play)(const char *path, int flags);
 	int flags;
 	int times;
 } ways[] = {
+	{ "weak", play_weak, 0, 1 },
 	{ "plugin", play_plugin, RTLD_NOW | RTLD_LOCAL, 1 },
 	{ "lazy-plugin", play_plugin, RTLD_LAZY | RTLD_LOCAL, 1 },
 	{ "global-plugin", play_plugin, RTLD_NOW | RTLD_GLOBAL, 1 },
