@@ -13,9 +13,10 @@
 #
 # Each scenario runs twice, with $side epoll (the program as it is) and with
 # $side ring (under `evring run $options`, which is "--stats --verbose" until a
-# script says otherwise); what it told fact() must be the same on both.  It runs in the build folder, with EVRING the tool,
-# ./tools/evring unless set, and $dir a folder that goes at the end.  After each
-# scenario no process of its own may be left; those that are, are killed.
+# script says otherwise); what it told fact() must be the same on both.  It runs
+# in the build folder, with EVRING the tool, ./tools/evring unless set, and $dir
+# a folder that goes at the end.  After each scenario no process of its own may
+# be left; those that are, are killed.
 #
 #	need TOOL...           skips the script where one is missing
 #	left_out REASON        tells that a part is not tried here
