@@ -43,8 +43,8 @@ struct evr_slot {
 enum { EVR_PAGE_SLOTS = 255 };
 
 struct evr_page {
-	uint64_t magic; /* written last */
-	uint32_t size;	/* sizeof (struct evr_page) */
+	_Atomic uint64_t magic; /* written last */
+	uint32_t size;		/* sizeof (struct evr_page) */
 	uint32_t nr_slots;
 	int32_t pid; /* of the process that it is about */
 	uint32_t reserved;

@@ -77,8 +77,7 @@ static void begin_page(struct evr_page *p)
 	p->nr_slots = EVR_PAGE_SLOTS;
 	p->pid = getpid();
 	strncpy(p->version, VERSION, sizeof(p->version) - 1);
-	atomic_thread_fence(memory_order_release);
-	p->magic = EVR_PAGE_MAGIC;
+	atomic_store(&p->magic, EVR_PAGE_MAGIC);
 }
 
 /*

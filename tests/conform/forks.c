@@ -519,18 +519,25 @@ static void open_family(int i, const struct row *row)
 		fork_here();                                                   \
 	}
 
+static sem_t has_forked;
+
 static void fork_in_handler(int signum)
 {
 	int error = errno;
 
 	(void)signum;
 	fork_here();
+	sem_post(&has_forked);
 	errno = error;
 }
 
+/* It does not end meanwhile: a sanitizer has a lock then, and so would the
+   child, for ever. */
 static void interrupt(void *thread)
 {
 	pthread_kill(*(pthread_t *)thread, SIGUSR1);
+	while (sem_wait(&has_forked) < 0)
+		;
 }
 
 static void sleep_until_interrupted(void)
@@ -538,6 +545,7 @@ static void sleep_until_interrupted(void)
 	pthread_t self = pthread_self();
 	struct actor actor;
 
+	check_int(sem_init(&has_forked, 0, 0), ==, 0);
 	signal(SIGUSR1, fork_in_handler);
 	act_when_asleep(&actor, interrupt, &self);
 	while (family.pid < 0)
