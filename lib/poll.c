@@ -613,10 +613,12 @@ static void finish_changes(struct evr_poll *p)
 	int fd;
 
 	for (fd = 0; fd < p->nr_fds; fd++)
-		if (is_ours)
+		if (is_ours && p->fds[fd].under_way) {
 			finish_change(p, fd);
-		else
+			change_afresh(p, fd); /* it may have been cancelled */
+		} else {
 			p->fds[fd].under_way = 0;
+		}
 }
 
 /* (In a forked child the parent will do what the ring did not do yet.) */
