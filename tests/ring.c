@@ -406,10 +406,10 @@ START_TEST(wait_that_collects)
 
 	make(_i % NR_MODES);
 	ck_assert(waits(&ring));
+	start = now(); /* before the alarms, which go on while we are held up */
 	for (i = 0; i < 3; i++)
 		if (collections[row].alarms[i])
 			add_alarm(&ring, collections[row].alarms[i]);
-	start = now();
 	r = evr_ring_collect(&ring, collections[row].timeout,
 			     collections[row].min, collections[row].nr);
 	took = (now() - start) * 1e9;
