@@ -353,52 +353,63 @@ static void set_emask(struct evr_poll *p, int fd, int emask)
 		state->emask = (unsigned char)emask;
 }
 
-/* Before another change of fd (trap i). */
+/* The SQE of a change of fd that the kernel has not seen, or NULL. */
+static struct io_uring_sqe *find_unsent_change(struct evr_poll *p, int fd)
+{
+	unsigned tag = p->fds[fd].under_way;
+
+	return tag ? evr_ring_find_unsent(&p->ring, make_tag(tag, fd)) : NULL;
+}
+
+/* Before another change of fd (trap i).  True: it may have been cancelled. */
+static bool finish_sent_change(struct evr_poll *p, int fd)
+{
+	unsigned tag = p->fds[fd].under_way;
+	int r;
+
+	if (evr_likely(!tag))
+		return false;
+	p->fds[fd].under_way = 0;
+	r = evr_ring_finish(&p->ring, make_tag(tag, fd));
+	if (r < 0)
+		p->ring.config.have &= ~(unsigned)EVR_HAVE_EPOLL_CTL;
+	return r != 0;
+}
+
 static void finish_change(struct evr_poll *p, int fd)
 {
-	struct evr_fd *state = fd_state(p, fd);
-	unsigned tag = state ? state->under_way : 0;
-
-	if (evr_likely(!tag) || p->lost)
+	if (p->lost || fd >= p->nr_fds)
 		return;
-	state->under_way = 0;
-	if (evr_ring_find_unsent(&p->ring, make_tag(tag, fd)))
+	if (find_unsent_change(p, fd))
 		take_back(p);
-	else if (evr_ring_finish(&p->ring, make_tag(tag, fd)) < 0)
-		p->ring.config.have &= ~(unsigned)EVR_HAVE_EPOLL_CTL;
+	finish_sent_change(p, fd);
 }
 
 /*
  * A change of fd that the kernel has not seen becomes this one: what is in the
  * set is as it was when that one was chosen.
  */
-static struct io_uring_sqe *reuse_change(struct evr_poll *p, unsigned *tag,
-					 int fd)
+static unsigned merge_changes(unsigned old, unsigned tag)
 {
-	unsigned old = p->fds[fd].under_way;
-	struct io_uring_sqe *sqe =
-		old ? evr_ring_find_unsent(&p->ring, make_tag(old, fd)) : NULL;
-
-	if (!sqe)
-		return NULL;
 	old &= ~(unsigned)TAG_RETRY;
-	if (*tag == TAG_MOD && old == TAG_ADD)
-		*tag = TAG_ADD;
-	if (*tag == TAG_ADD && old == TAG_DEL)
-		*tag = TAG_MOD;
-	return sqe;
+	if (tag == TAG_MOD && old == TAG_ADD)
+		return TAG_ADD;
+	if (tag == TAG_ADD && old == TAG_DEL)
+		return TAG_MOD;
+	return tag;
 }
 
 static struct io_uring_sqe *get_change(struct evr_poll *p, unsigned *tag,
 				       int fd)
 {
-	struct io_uring_sqe *sqe = reuse_change(p, tag, fd);
+	struct io_uring_sqe *sqe = find_unsent_change(p, fd);
 
-	if (evr_likely(!sqe)) {
-		finish_change(p, fd);
-		sqe = evr_ring_get_sqe(&p->ring);
+	if (sqe) {
+		*tag = merge_changes(p->fds[fd].under_way, *tag);
+		return sqe;
 	}
-	return sqe;
+	finish_sent_change(p, fd);
+	return evr_ring_get_sqe(&p->ring);
 }
 
 /* Have the set changed with the next enter.  False: no SQE to be had. */
@@ -612,13 +623,11 @@ static void finish_changes(struct evr_poll *p)
 	bool is_ours = evr_ring_is_ours(&p->ring);
 	int fd;
 
-	for (fd = 0; fd < p->nr_fds; fd++)
-		if (is_ours && p->fds[fd].under_way) {
-			finish_change(p, fd);
-			change_afresh(p, fd); /* it may have been cancelled */
-		} else {
-			p->fds[fd].under_way = 0;
-		}
+	for (fd = 0; fd < p->nr_fds; fd++) {
+		if (is_ours && finish_sent_change(p, fd))
+			change_afresh(p, fd);
+		p->fds[fd].under_way = 0;
+	}
 }
 
 /* (In a forked child the parent will do what the ring did not do yet.) */

@@ -608,12 +608,13 @@ static int sync_cancel(const struct evr_ring *ring, uint64_t user_data)
 /* The end of a request that does not answer wakes nobody: look again. */
 int evr_ring_finish(const struct evr_ring *ring, uint64_t user_data)
 {
-	int r;
+	int r = sync_cancel(ring, user_data);
 
-	do {
+	if (r == -ENOENT)
+		return 0;
+	while (r == -ETIME || r == -EINTR)
 		r = sync_cancel(ring, user_data);
-	} while (r == -ETIME || r == -EINTR);
-	return r == -ENOENT ? 0 : r;
+	return r < 0 && r != -ENOENT ? r : 1;
 }
 
 /*

@@ -144,7 +144,8 @@ struct io_uring_sqe *evr_ring_find_unsent(const struct evr_ring *ring,
  * Return when no request with user_data is under way any more.  One that the
  * kernel had not begun is cancelled, and answers -ECANCELED.  Linux 6.0.
  *
- * Returns 0, or -errno if that cannot be known.
+ * Returns 0 if none was; 1 if one was, which may have been cancelled; or -errno
+ * if that cannot be known.
  */
 int evr_ring_finish(const struct evr_ring *ring, uint64_t user_data);
 

@@ -108,6 +108,26 @@ START_TEST(changes_not_yet_made_survive_a_detach)
 }
 END_TEST
 
+/* A bug of the program, of which libev says nothing as long as nothing changes
+   (see the mistakes in kinds.c): who waits for the loop is no change. */
+START_TEST(closed_by_mistake_is_not_heard_at_a_detach)
+{
+	struct watch w, other;
+	struct pair pair;
+
+	pair = open_watched(_i, &w);
+	watch(&other, pair.theirs, EV_WRITE);
+	check_turn(&other, EV_WRITE);
+	discard(pair.ours);
+	change_hands(NULL);
+	check_quiet(&w);
+	change_hands(NULL);
+	check_quiet(&w);
+	check_int(ev_is_active(&w.io), !=, 0);
+	close_scene();
+}
+END_TEST
+
 START_TEST(a_default_loop_is_like_any_other)
 {
 	struct ev_loop *loop;
@@ -214,6 +234,7 @@ void add_attaching(void)
 	add_scenario("detaching", attach_and_detach_in_the_middle_lose_nothing);
 	add_scenario("detaching", attach_and_detach_in_a_callback_lose_nothing);
 	add_scenario("detaching", changes_not_yet_made_survive_a_detach);
+	add_scenario("detaching", closed_by_mistake_is_not_heard_at_a_detach);
 	add_scenario("detaching", a_default_loop_is_like_any_other);
 	add_scenario("detaching",
 		     a_callback_may_make_run_and_destroy_another_loop);
