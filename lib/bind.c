@@ -236,11 +236,9 @@ static void bind_loop(struct seat *seat, struct binding *b)
 	put_functions(&b->host, modify, poll_events, MINTIME);
 }
 
-/* May attach leave this loop as it is? */
-static bool is_settled(struct ev_loop *loop)
+/* May attach leave this loop as it is?  b is its binding or NULL. */
+static bool is_settled(const struct binding *b)
 {
-	struct binding *b = find_binding(loop);
-
 	return b && !b->is_given_back && !b->gives_way;
 }
 
@@ -251,7 +249,7 @@ static int make_room(struct ev_loop *loop, struct evring_config *config)
 
 	if (!seat)
 		return 0;
-	if (is_settled(loop))
+	if (is_settled(seat->binding))
 		return -EBUSY;
 	if (seat->binding->gives_way && !config->stats)
 		config->stats = seat->binding->users_stats;
@@ -361,7 +359,7 @@ EVR_API struct ev_loop *evring_default_loop(unsigned flags,
 		errno = ENOMEM;
 		return NULL;
 	}
-	if (is_settled(loop) || attach_or_allow(loop, config))
+	if (is_settled(find_binding(loop)) || attach_or_allow(loop, config))
 		return loop;
 	error = errno;
 	if (is_new)
