@@ -135,9 +135,9 @@ struct evring_config {
 	/*
 	 * Where to count, zeroed by attach; NULL for memory of the
 	 * library's own.  It is the caller's, who keeps it until the loop is
-	 * detached or destroyed.  Each member is written whole, so that another
-	 * thread, or another process if the memory is shared, may read them at
-	 * any time.
+	 * detached or destroyed.  Where a pointer has 64 bits each member is
+	 * written whole, so that another thread, or another process if the
+	 * memory is shared, may read them at any time.
 	 */
 	struct evring_stats *stats;
 
@@ -152,7 +152,8 @@ struct evring_config {
  * of loop; the ring goes away with evring_detach() or ev_loop_destroy().  Uses
  * one file descriptor.
  *
- * Returns 0, or, with loop unchanged and working on its own backend:
+ * Returns 0; or, with loop as it was (or on its own backend, if an attachment
+ * with EVRING_GIVE_WAY was to be replaced):
  *   -EINVAL      loop is NULL, or config has an unknown flag, a field out of
  *                range, an unknown name in disable, or a reserved field set
  *   -EBUSY       loop is attached already, not with EVRING_GIVE_WAY
