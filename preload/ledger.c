@@ -56,12 +56,12 @@ static int make_file(void)
 	return fd;
 }
 
-static void *map(void *address, int fd)
+static void *map(int fd)
 {
 	int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
 
-	return mmap(address, sizeof(struct evr_page), PROT_READ | PROT_WRITE,
-		    address ? flags | MAP_FIXED : flags, fd, 0);
+	return mmap(NULL, sizeof(struct evr_page), PROT_READ | PROT_WRITE,
+		    flags, fd, 0);
 }
 
 static void remember_file(int fd)
@@ -131,7 +131,7 @@ static void renew_page(void)
 	if (!old)
 		return;
 	fd = is_our_file(page_fd) ? make_file() : -1; /* no number more */
-	new = map(NULL, fd);
+	new = map(fd);
 	if (new == MAP_FAILED)
 		goto out;
 	copy_slots(new, old);
@@ -150,7 +150,7 @@ out:
 static void make_page(void)
 {
 	int fd = make_file();
-	struct evr_page *p = map(NULL, fd);
+	struct evr_page *p = map(fd);
 
 	if (p == MAP_FAILED)
 		return;
