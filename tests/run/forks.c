@@ -350,21 +350,51 @@ static void play_leaks(char **args)
 	    inheritable - given);
 }
 
-/* Who closed all files knows which number comes next, in children as well. */
+enum { CLOSED = 100 };
+
+static int open_one(void *arg)
+{
+	int ignored;
+
+	(void)arg;
+	say("open gave %d", open("/dev/null", O_RDONLY));
+	say("%d more are open", count_open(&ignored));
+	return 0;
+}
+
+/* All numbers are to stand for the file that 0 stands for. */
+static int compare_files(void *arg)
+{
+	struct stat given, st;
+	int fd, nr = 0;
+
+	(void)arg;
+	need(fstat(0, &given) == 0);
+	for (fd = 3; fd < CLOSED; fd++)
+		nr += fstat(fd, &st) < 0 || st.st_dev != given.st_dev ||
+		      st.st_ino != given.st_ino;
+	say("%d are another file", nr);
+	return 0;
+}
+
+/*
+ * Who closed all files knows which number comes next, in children as well, and
+ * finds what it opened under its number there.
+ */
 static void play_low_numbers(char **args)
 {
 	int fd;
 
 	(void)args;
 	need(ev_default_loop(0));
-	for (fd = 3; fd < 100; fd++)
+	for (fd = 3; fd < CLOSED; fd++)
 		close(fd);
 	close(0);
-	if (fork() == 0) {
-		say("open gave %d", open("/dev/null", O_RDONLY));
-		_exit(0);
-	}
-	wait(NULL);
+	with_child(open_one, NULL);
+	need(open("/dev/null", O_RDONLY) == 0);
+	for (fd = 3; fd < CLOSED; fd++)
+		need(dup2(0, fd) == fd);
+	with_child(compare_files, NULL);
 }
 
 const struct part parts[] = {
