@@ -92,12 +92,10 @@ static bool is_our_file(int fd)
 	       st.st_dev == page_file.st_dev && st.st_ino == page_file.st_ino;
 }
 
-/* The new file under the number of the old one, if that is still there. */
+/* The new file, if there is one, under the number of the old one. */
 static int replace_file(int fd)
 {
-	if (!is_our_file(page_fd) || fd < 0)
-		return fd;
-	if (dup3(fd, page_fd, O_CLOEXEC) < 0)
+	if (fd < 0 || dup3(fd, page_fd, O_CLOEXEC) < 0)
 		return fd;
 	close(fd);
 	return page_fd;
@@ -130,7 +128,8 @@ static void renew_page(void)
 
 	if (!old)
 		return;
-	fd = is_our_file(page_fd) ? make_file() : -1; /* no number more */
+	/* Only where replace_file() finds the old one: no number more. */
+	fd = is_our_file(page_fd) ? make_file() : -1;
 	new = map(fd);
 	if (new == MAP_FAILED)
 		goto out;
