@@ -10,7 +10,6 @@ evr_sources = \
 	%D%/bind.c \
 	%D%/evr.h \
 	%D%/layout.c %D%/layout.h \
-	%D%/page.h \
 	%D%/poll.c %D%/poll.h \
 	%D%/probe.c %D%/probe.h \
 	%D%/ring.c %D%/ring.h \

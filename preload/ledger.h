@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * ledger.h - the loops of this process, in a page that `evring info PID` can
- * read (lib/page.h).
+ * read (page.h).
  */
 #ifndef EVR_LEDGER_H
 #define EVR_LEDGER_H

@@ -6,6 +6,7 @@ pkglib_LTLIBRARIES += %D%/libevring-preload.la
 %C%_libevring_preload_la_SOURCES = \
 	%D%/ledger.c %D%/ledger.h \
 	%D%/options.c %D%/options.h \
+	%D%/page.h \
 	%D%/path.c %D%/path.h \
 	%D%/preload.c \
 	%D%/real.c %D%/real.h \

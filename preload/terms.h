@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * terms.h - the words for what is in the page (lib/page.h), for those who write
+ * terms.h - the words for what is in the page (page.h), for those who write
  * it and those who read it.
  */
 #ifndef EVR_TERMS_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * process.c - the loops of a process under `evring run', from the page that it
- * shows (lib/page.h).
+ * shows (preload/page.h).
  *
  * The page is memory of another process, which may be hostile, and goes on
  * changing.  So it is never mapped: a memfd that is truncated would end who
@@ -30,8 +30,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../lib/page.h"
 #include "output.h"
+#include "page.h"
 #include "terms.h"
 
 enum { MAX_COPIES = 5, MAX_PIDS = 32 };

@@ -23,7 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../../lib/page.h"
+#include "../../preload/page.h"
 
 enum { SELECT = 1, EPOLL = 4 };
 

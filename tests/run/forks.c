@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../../lib/page.h"
+#include "../../preload/page.h"
 
 extern char **environ;
 
