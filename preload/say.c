@@ -64,13 +64,13 @@ static void write_out(const char *bytes, size_t size)
 {
 	int error = errno;
 
-	if (!is_unchanged())
-		;
-	else if (S_ISFIFO(standard_error.st_mode) ||
-		 S_ISSOCK(standard_error.st_mode))
-		write_without_signal(bytes, size);
-	else
-		(void)!write(STDERR_FILENO, bytes, size);
+	if (is_unchanged()) {
+		if (S_ISFIFO(standard_error.st_mode) ||
+		    S_ISSOCK(standard_error.st_mode))
+			write_without_signal(bytes, size);
+		else
+			(void)!write(STDERR_FILENO, bytes, size);
+	}
 	errno = error;
 }
 
