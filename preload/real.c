@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * real.c - finding the functions of libev that ours hide, and loading libevring
- * when the first loop is made.
+ * real.c - finding the functions of libev that ours hide, and loading
+ * libevring: at the start of a program in which libev is global by then, else
+ * for the first loop that is to be attached.
  *
  * What to know about the dynamic linker:
  *
@@ -13,8 +14,8 @@
  *    object.
  * c) We must not depend on libev ourselves.  It would become global in every
  *    program, and it also has the names of libevent's old interface, which
- *    would then hide libevent's own.  Hence libevring is opened late, and for
- *    itself alone.
+ *    would then hide libevent's own.  Hence libevring, which depends on it, is
+ *    opened when there is a libev, and for itself alone.
  * d) What a plugin brought goes when it is closed, and its addresses may be
  *    used again.  A libev that was found stays.
  * e) Asking the program itself is asking the global scope, and so finds us.
