@@ -88,28 +88,20 @@ static void print_features(const struct facts *f)
 	}
 }
 
-static bool is_known(const char *name, size_t size)
-{
-	const struct evr_feature *row;
-
-	for (row = evr_features; row->name; row++)
-		if (strlen(row->name) == size && !memcmp(row->name, name, size))
-			return true;
-	return false;
-}
-
 /* The next unknown name in a list of names; NULL at its end. */
 static char *next_unknown(const char **names)
 {
-	const char *name;
+	unsigned bits;
 	size_t size;
+	char *name;
 
 	while (*names && **names) {
-		name = *names;
-		size = strcspn(name, ",");
-		*names += size + (name[size] == ',');
-		if (size && !is_known(name, size))
-			return strndup(name, size);
+		size = strcspn(*names, ",");
+		name = strndup(*names, size);
+		*names += size + ((*names)[size] == ',');
+		if (!name || evr_probe_parse(name, &bits) < 0)
+			return name;
+		free(name);
 	}
 	return NULL;
 }
