@@ -177,7 +177,8 @@ const struct evr_option evr_options_table[] = {
 };
 /* clang-format on */
 
-const struct evr_option *evr_options_find(const char *variable, int length)
+/* NULL if there is no such variable. */
+static const struct evr_option *find_option(const char *variable, int length)
 {
 	const struct evr_option *option;
 
@@ -205,7 +206,7 @@ void evr_options_read(struct evr_options *options, char **environment,
 		length = (int)strcspn(*entry, "=");
 		if (strncmp(*entry, "EVRING_", 7) || !(*entry)[length])
 			continue;
-		option = evr_options_find(*entry, length);
+		option = find_option(*entry, length);
 		if (!option)
 			complain(*entry, length, NULL);
 		else if (!evr_options_set(options, option, *entry + length + 1))

@@ -44,9 +44,6 @@ extern const struct evr_option evr_options_table[];
 bool evr_options_set(struct evr_options *options,
 		     const struct evr_option *option, const char *value);
 
-/* NULL if there is no such variable. */
-const struct evr_option *evr_options_find(const char *variable, int length);
-
 /*
  * All variables of the environment that begin with EVRING_.  Calls complain
  * (variable, length of its name, NULL or the form that its value must have) for
