@@ -60,11 +60,6 @@ __attribute__((format(printf, 3, 4))) static void add(char *text, size_t size,
  * io_uring as a whole
  */
 
-static bool is_shortage(int error)
-{
-	return error == -ENOMEM || error == -EMFILE || error == -ENFILE;
-}
-
 static bool may_be_filtered(const struct facts *f)
 {
 	return f->status.seccomp != 0;
@@ -283,7 +278,7 @@ static void judge_partly_filtered(const struct facts *f, struct finding *n)
 		return;
 	}
 	n->verdict = VERDICT_UNKNOWN;
-	if (f->plain_error && !is_shortage(f->plain_error))
+	if (f->plain_error && !facts_is_shortage(f->plain_error))
 		WHAT(n, "; it may be what says %s to %s",
 		     error_name(f->plain_error), f->plain_call);
 	else

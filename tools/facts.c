@@ -377,7 +377,7 @@ static void judge_feature(struct facts *f, int i)
 	}
 }
 
-static bool is_shortage(int error)
+bool facts_is_shortage(int error)
 {
 	return error == -ENOMEM || error == -EMFILE || error == -ENFILE;
 }
@@ -394,8 +394,8 @@ static void judge_without_ring(struct facts *f, int i)
 			 masked_by(f, bit));
 		return;
 	}
-	feature->state =
-		is_shortage(f->probe_error) ? FEATURE_UNKNOWN : FEATURE_OFF;
+	feature->state = facts_is_shortage(f->probe_error) ? FEATURE_UNKNOWN
+							   : FEATURE_OFF;
 	snprintf(feature->why, sizeof(feature->why), "no ring can be made");
 }
 

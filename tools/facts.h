@@ -100,6 +100,9 @@ void facts_gather(struct facts *f, const char *disable);
 /* The first system call that does not work; NULL if all do. */
 const struct call *facts_refused_call(const struct facts *f);
 
+/* Does this error, negative, say that memory or files are short?  It passes. */
+bool facts_is_shortage(int error);
+
 /* Is this capability (a bit of capabilities(7)) of use to this process? */
 bool facts_has_capability(const struct facts *f, int bit);
 enum { NEED_IPC_LOCK = 14, NEED_SYS_ADMIN = 21 };
