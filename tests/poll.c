@@ -209,11 +209,22 @@ static void end_turn(struct ev_loop *l, ev_timer *w, int revents)
 	(void)revents;
 }
 
+/* A turn that blocks until a timer of its own ends it. */
+static void sleep_once(double seconds)
+{
+	ev_timer timer;
+
+	ev_now_update(loop);
+	ev_timer_init(&timer, end_turn, seconds, 0.);
+	ev_timer_start(loop, &timer);
+	ev_run(loop, EVRUN_ONCE);
+	ck_assert(!ev_is_active(&timer));
+}
+
 START_TEST(blocking_turn_waits_once)
 {
 	struct evring_stats before, after;
 	struct file file;
-	ev_timer timer;
 	int i;
 
 	new_loop(_i);
@@ -222,13 +233,8 @@ START_TEST(blocking_turn_waits_once)
 	for (i = 0; i < 3; i++)
 		turn();
 	before = stats();
-	for (i = 0; i < 10; i++) {
-		ev_now_update(loop);
-		ev_timer_init(&timer, end_turn, 0.005, 0.);
-		ev_timer_start(loop, &timer);
-		ev_run(loop, EVRUN_ONCE);
-		ck_assert(!ev_is_active(&timer));
-	}
+	for (i = 0; i < 10; i++)
+		sleep_once(0.005);
 	after = stats();
 	ck_assert_msg(after.enters - before.enters == 10, "less %s: %d enters",
 		      modes[_i].disable, (int)(after.enters - before.enters));
@@ -264,7 +270,6 @@ START_TEST(collecting_turn_without_events_waits_once)
 {
 	uint64_t before;
 	struct file file;
-	ev_timer timer;
 	int i;
 
 	new_loop(_i);
@@ -275,13 +280,8 @@ START_TEST(collecting_turn_without_events_waits_once)
 	if (!collect(0.005))
 		return;
 	before = stats().enters;
-	for (i = 0; i < 10; i++) {
-		ev_now_update(loop);
-		ev_timer_init(&timer, end_turn, 0.01, 0.);
-		ev_timer_start(loop, &timer);
-		ev_run(loop, EVRUN_ONCE);
-		ck_assert(!ev_is_active(&timer));
-	}
+	for (i = 0; i < 10; i++)
+		sleep_once(0.01);
 	ck_assert_msg(stats().enters - before == 10, "less %s: %d enters",
 		      modes[_i].disable, (int)(stats().enters - before));
 	before = stats().enters;
