@@ -4,10 +4,8 @@
 # check-archive.sh - libevring.a brings no name into a program that is not
 # evring_ or evr_.
 
-skip() {
-	echo "# skipped: $1"
-	exit 77
-}
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "${top_srcdir:?}/tests/common.sh"
 
 archive=lib/.libs/libevring.a
 [ -f "$archive" ] || skip "there is no $archive (--disable-static)"

@@ -4,10 +4,8 @@
 # check-exports.sh - the shared library exports what evring.map lists, which
 # is what evring.h declares, and nothing else; nor does the preloaded one.
 
-skip() {
-	echo "# skipped: $1"
-	exit 77
-}
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "${top_srcdir:?}/tests/common.sh"
 
 srcdir=${top_srcdir:?}
 library=lib/.libs/libevring.so
@@ -15,16 +13,11 @@ library=lib/.libs/libevring.so
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 trap 'exit 1' HUP INT TERM
-failed=0
 
 # compare WHAT FILE FILE
 compare() {
-	if [ -s "$2" ] && diff "$2" "$3"; then
-		echo "ok - $1"
-	else
-		echo "not ok - $1"
-		failed=1
-	fi
+	[ -s "$2" ] && diff "$2" "$3"
+	check "$1" $?
 }
 
 sed -n '/global:/,/local:/s/^[[:space:]]*\([a-z_]*\);.*/\1/p' \
@@ -51,4 +44,4 @@ ${NM:-nm} -D --defined-only "$preload" |
 compare "libevring-preload.so exports what preload.c marks" \
 	"$dir/front" "$dir/preload"
 
-exit $failed
+exit "$failed"

@@ -5,11 +5,13 @@
 #
 # Comments do not count: they are taken out first.
 
-srcdir=${top_srcdir:?}
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "${top_srcdir:?}/tests/common.sh"
+
+srcdir=$top_srcdir
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 trap 'exit 1' HUP INT TERM
-failed=0
 
 # The files of the library and evring-embed.h, without comments.
 for file in "$srcdir"/lib/*.[ch] "$srcdir"/include/*.h; do
@@ -18,22 +20,13 @@ for file in "$srcdir"/lib/*.[ch] "$srcdir"/include/*.h; do
 done
 cd "$dir" || exit 1
 
-result() {
-	if [ "$2" -eq 0 ]; then
-		echo "ok - $1"
-	else
-		echo "not ok - $1"
-		failed=1
-	fi
-}
-
 # never WHAT PATTERN FILE...
 never() {
 	what=$1
 	pattern=$2
 	shift 2
 	! grep -nE "$pattern" "$@" /dev/null
-	result "$what" $?
+	check "$what" $?
 }
 
 # only_in WHAT PATTERN COUNT FILE: in FILE so many times, elsewhere never
@@ -41,19 +34,19 @@ only_in() {
 	count=$(grep -cE "$2" "$4")
 	if [ "$count" -ne "$3" ]; then
 		echo "# $4: $count times"
-		result "$1" 1
+		check "$1" 1
 		return
 	fi
 	others=$(find . -name '*.[ch]' ! -name "$4")
 	# shellcheck disable=SC2086 # a list of files
 	! grep -nE "$2" $others
-	result "$1" $?
+	check "$1" $?
 }
 
 # some WHAT PATTERN FILE: or the rules above look for something that is gone
 some() {
 	grep -qE "$2" "$3"
-	result "$1" $?
+	check "$1" $?
 }
 
 ev='^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"](ev|ev\+\+)\.h'
@@ -92,4 +85,4 @@ some 'of one function' '^static void put_functions' bind.c
 never 'offsets are known to layout and to evring-embed.h only' 'offsetof' \
 	bind.c poll.[ch] probe.[ch] ring.[ch] self.[ch] text.c evr.h evring.h
 
-exit $failed
+exit "$failed"

@@ -7,17 +7,14 @@
 # is, then with fields moved.  The change must fail the proof that is about
 # these fields, and the loop must go on with its own backend.
 
-skip() {
-	echo "# skipped: $1"
-	exit 77
-}
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "${top_srcdir:?}/tests/common.sh"
 
 [ -f "${LIBEV_SOURCE:-}/ev.c" ] || skip "there is no source of libev: no embed.t, no mutants"
 [ -f tests/mutant_t-mutant.o ] || skip "mutant.t was not built"
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 trap 'exit 1' HUP INT TERM
-failed=0
 
 # build NAME: of the source in $dir/NAME
 build() {
@@ -38,13 +35,10 @@ try() {
 	sed "$@" "$LIBEV_SOURCE/$file" >"$dir/$name/$file"
 	if [ -n "${MUTANT:-}" ] &&
 		cmp -s "$LIBEV_SOURCE/$file" "$dir/$name/$file"; then
-		echo "not ok - $name: nothing was changed in $file"
-		failed=1
-	elif build "$name" && timeout 60 "$dir/$name.t"; then
-		echo "ok - $name"
+		check "$name: something is changed in $file" 1
 	else
-		echo "not ok - $name"
-		failed=1
+		build "$name" && timeout 60 "$dir/$name.t"
+		check "$name" $?
 	fi
 }
 
@@ -75,4 +69,4 @@ mutate anfds anfd ev.c \
 mutate anfds larger-anfd ev.c \
 	-e 's/^  unsigned char eflags;/  void *mutant;\n&/'
 
-exit $failed
+exit "$failed"

@@ -5,10 +5,8 @@
 #
 # layout.t is linked anew with libev.a and run again.
 
-skip() {
-	echo "# skipped: $1"
-	exit 77
-}
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "${top_srcdir:?}/tests/common.sh"
 
 [ -f tests/layout_t-layout.o ] || skip "layout.t was not built"
 archive=$(${CC:-cc} -print-file-name=libev.a)

@@ -13,13 +13,10 @@
 # shellcheck disable=SC2094 # cmp and a client read the same file, none writes
 # shellcheck disable=SC2317 # trap and within call functions by name
 
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "${0%/*}/common.sh"
 ECHO=${ECHO:-./examples/echo}
 export LC_ALL=C
-
-skip() {
-	echo "# skipped: $1"
-	exit 77
-}
 
 [ -x "$ECHO" ] || skip "there is no program $ECHO"
 for tool in socat timeout cmp; do
@@ -28,7 +25,6 @@ done
 
 dir=$(mktemp -d) || skip "mktemp made no directory"
 deadline=$(($(date +%s) + 60))
-failed=0
 pid=
 clients=
 
@@ -41,44 +37,16 @@ finish() {
 trap finish EXIT
 trap 'exit 1' HUP INT TERM
 
-is_in_time() {
-	[ "$(date +%s)" -lt "$deadline" ]
-}
-
-# check WHAT STATUS
-check() {
-	if [ "$2" -eq 0 ]; then
-		echo "ok - $mode: $1"
-		return
-	fi
-	echo "not ok - $mode: $1"
-	failed=1
+on_failure() {
 	[ ! -s "$dir/err" ] || sed 's/^/# stderr: /' "$dir/err" | tail -n 8
-}
-
-# within SECONDS COMMAND: repeat it until it succeeds, for so long at most
-within() {
-	tries=$(($1 * 20))
-	shift
-	until "$@"; do
-		tries=$((tries - 1))
-		[ "$tries" -gt 0 ] && is_in_time || return 1
-		sleep 0.05
-	done
 }
 
 contains() {
 	grep -q -- "$2" "$1" 2>/dev/null
 }
 
-is_over() {
-	read -r line 2>/dev/null <"/proc/$pid/stat" || return 0
-	case ${line##*) } in Z*) return 0 ;; esac
-	return 1
-}
-
 is_ready_or_over() {
-	contains "$dir/out" '^ready ' || is_over
+	contains "$dir/out" '^ready ' || is_over "$pid"
 }
 
 # start COMMAND...: sets pid; out and err are what it prints.  They are emptied
@@ -98,7 +66,7 @@ start() {
 
 # ended: waits for the daemon; the status is its own, or 1 if it had to be shot
 ended() {
-	within 8 is_over || kill -KILL "$pid"
+	within 8 is_over "$pid" || kill -KILL "$pid"
 	wait "$pid"
 	status=$?
 	pid=
@@ -325,7 +293,7 @@ hard_stop() {
 	within 5 is_stuck
 	kill -INT "$pid"
 	sleep 0.2
-	! is_over
+	! is_over "$pid"
 	check "the grace time is given to a connection that is stuck" $?
 	stop
 	check "a second signal ends it with status 0" $?
@@ -376,7 +344,7 @@ no_descriptor() {
 	stop
 
 	if ! command -v prlimit >/dev/null; then
-		echo "# left out: there is no prlimit"
+		left_out "there is no prlimit"
 		return
 	fi
 	start "$ECHO" --listen 127.0.0.1:0 --tcp-only || return
@@ -501,10 +469,10 @@ usage() {
 
 nc=no
 nc -h 2>&1 | grep -q OpenBSD && nc=yes
-[ "$nc" = yes ] || echo "# left out: there is no OpenBSD nc"
+[ "$nc" = yes ] || left_out "there is no OpenBSD nc"
 v6=no
 grep -q '^0\{31\}1 ' /proc/net/if_inet6 2>/dev/null && v6=yes
-[ "$v6" = yes ] || echo "# left out: there is no address ::1"
+[ "$v6" = yes ] || left_out "there is no address ::1"
 head -c 1000000 /dev/urandom >"$dir/blob"
 head -c 8000 "$dir/blob" >"$dir/8000"
 for _ in 1 2 3 4; do

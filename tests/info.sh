@@ -11,16 +11,13 @@
 #
 # shellcheck disable=SC2317 # traps call functions by name
 
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "${0%/*}/common.sh"
 EVRING=${EVRING:-./tools/evring}
 filter=./tests/info/filter
 page=./tests/info/page
 export LC_ALL=C
 unset EVRING_DISABLE LIBEV_FLAGS
-
-skip() {
-	echo "# skipped: $1"
-	exit 77
-}
 
 for program in "$EVRING" "$filter" "$page"; do
 	[ -x "$program" ] || skip "there is no program $program"
@@ -28,9 +25,7 @@ done
 command -v timeout >/dev/null || skip "there is no timeout"
 
 dir=$(mktemp -d) || skip "mktemp made no directory"
-failed=0
 asked=
-mode=
 
 finish() {
 	[ -z "$asked" ] || kill -KILL "$asked" 2>/dev/null
@@ -39,14 +34,7 @@ finish() {
 trap finish EXIT
 trap 'exit 1' HUP INT TERM
 
-# check WHAT STATUS
-check() {
-	if [ "$2" -eq 0 ]; then
-		echo "ok - $mode: $1"
-		return
-	fi
-	echo "not ok - $mode: $1"
-	failed=1
+on_failure() {
 	sed 's/^/# /' "$dir/out" "$dir/err" | tail -n 24
 }
 
@@ -265,7 +253,7 @@ locked_memory() {
 	mode=memlock
 	if [ "$(id -u)" -ne 0 ] || ! command -v prlimit >/dev/null ||
 		! command -v setpriv >/dev/null; then
-		echo "# left out: limits of another user want root, prlimit and setpriv"
+		left_out "limits of another user want root, prlimit and setpriv"
 		return
 	fi
 	# where another user can reach it
@@ -276,9 +264,9 @@ locked_memory() {
 	EVRING=$dir/evring
 	as_nobody 1024
 	if [ "$status" -ne 0 ]; then
-		echo "# left out: another user cannot run evring"
+		left_out "another user cannot run evring"
 	elif as_nobody 8 && [ "$status" -eq 0 ] && verdict memlock ok; then
-		echo "# left out: this kernel does not count rings"
+		left_out "this kernel does not count rings"
 	else
 		too_little
 	fi
@@ -308,7 +296,7 @@ too_little() {
 no_files() {
 	mode=files
 	if ! command -v prlimit >/dev/null; then
-		echo "# left out: there is no prlimit"
+		left_out "there is no prlimit"
 		return
 	fi
 	under='prlimit --nofile=5:5'
@@ -326,7 +314,7 @@ no_files() {
 broken_libev() {
 	mode='broken libev'
 	if [ -n "${SAN_FLAGS:-}" ]; then
-		echo "# left out: LD_PRELOAD with a sanitizer"
+		left_out "LD_PRELOAD with a sanitizer"
 		return
 	fi
 	echo 'void ev_set_timeout_collect_interval(void);
@@ -394,7 +382,7 @@ same() {
 as_json() {
 	mode=json
 	if ! command -v python3 >/dev/null; then
-		echo "# left out: there is no python3"
+		left_out "there is no python3"
 		return
 	fi
 	same "plain"
@@ -422,12 +410,7 @@ start() {
 	"$@" <"$dir/stdin" >"$dir/page" 2>"$dir/said" &
 	asked=$!
 	exec 3>"$dir/stdin"
-	tries=200
-	until grep -q ready "$dir/page"; do
-		tries=$((tries - 1))
-		[ "$tries" -gt 0 ] || break
-		sleep 0.05
-	done
+	within 10 grep -q ready "$dir/page"
 }
 
 # ask_it OPTION...: info of what was started
@@ -535,7 +518,7 @@ END
 
 pages_as_json() {
 	if ! command -v python3 >/dev/null; then
-		echo "# left out: there is no python3"
+		left_out "there is no python3"
 		return
 	fi
 	ask good --json
@@ -597,7 +580,7 @@ under_run() {
 real_run() {
 	mode='evring run'
 	if [ -n "${SAN_FLAGS:-}" ]; then
-		echo "# left out: LD_PRELOAD with a sanitizer"
+		left_out "LD_PRELOAD with a sanitizer"
 		return
 	fi
 	under_run
@@ -686,7 +669,7 @@ if [ "$(last_line)" = 'tier: region' ]; then
 	no_files
 	broken_libev
 else
-	echo "# left out: there is no region tier here"
+	left_out "there is no region tier here"
 fi
 as_json
 processes

@@ -7,6 +7,8 @@
 # Runs in the build folder; CC, SAN_FLAGS from make.
 
 set -eu
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "${top_srcdir:?}/tests/common.sh"
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/evring-install.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
 
@@ -32,32 +34,34 @@ cat >"$tmp/three.c" <<'EOF'
 int main(void) { return evring_attach(ev_default_loop(0), 0) || !evring_tier(ev_default_loop(0)); }
 EOF
 
-status=0
-check() {
+on_failure() {
+	echo "# $command"
+	cat "$tmp/log"
+}
+
+# try WHAT COMMAND...: it must succeed
+try() {
 	what=$1
 	shift
-	if "$@" >"$tmp/log" 2>&1; then
-		echo "ok - $what"
-	else
-		echo "not ok - $what: $*"
-		cat "$tmp/log"
-		status=1
-	fi
+	command=$*
+	status=0
+	"$@" >"$tmp/log" 2>&1 || status=$?
+	check "$what" $status
 }
 
 libdir=$(dirname "$(dirname "$pc")")
 LD_LIBRARY_PATH="$libdir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 export LD_LIBRARY_PATH
 # shellcheck disable=SC2046,SC2086 # words on purpose
-check "a program of three lines builds" $CC $SAN_FLAGS "$tmp/three.c" \
+try "a program of three lines builds" $CC $SAN_FLAGS "$tmp/three.c" \
 	-o "$tmp/three" $(flags --cflags --libs)
-check "and runs attached" "$tmp/three"
+try "and runs attached" "$tmp/three"
 if [ -f "$libdir/libevring.a" ]; then
 	# shellcheck disable=SC2046,SC2086
-	check "so it does with the static library" $CC $SAN_FLAGS \
+	try "so it does with the static library" $CC $SAN_FLAGS \
 		"$tmp/three.c" -o "$tmp/static" $(flags --cflags) \
 		"$libdir/libevring.a" $(flags --static --libs)
-	check "and runs attached" "$tmp/static"
+	try "and runs attached" "$tmp/static"
 fi
 
 # A program that knows nothing of evring, by the installed tool.
@@ -66,12 +70,13 @@ cat >"$tmp/plain.c" <<'EOF'
 int main(void) { ev_run(ev_default_loop(0), EVRUN_NOWAIT); return 0; }
 EOF
 # shellcheck disable=SC2086
-check "a program of libev's builds" $CC $SAN_FLAGS "$tmp/plain.c" \
+try "a program of libev's builds" $CC $SAN_FLAGS "$tmp/plain.c" \
 	-o "$tmp/plain" -lev
+# shellcheck disable=SC2317 # called by name
 attached() {
 	ASAN_OPTIONS=verify_asan_link_order=0 "$@" 2>&1 |
 		grep 'attached, tier'
 }
-check "the installed tool runs it on a ring" attached \
+try "the installed tool runs it on a ring" attached \
 	"$tmp/root$prefix/bin/evring" run --require --verbose -- "$tmp/plain"
-exit $status
+exit "$failed"

@@ -31,7 +31,7 @@ check_scripts = \
 	%D%/run-late.sh \
 	%D%/run-loops.sh \
 	%D%/run-stats.sh
-EXTRA_DIST += $(check_scripts)
+EXTRA_DIST += $(check_scripts) %D%/common.sh
 TESTS += $(check_scripts)
 
 # Who info.sh asks, and under what.

@@ -13,16 +13,16 @@ ulimit -n 1024 || skip "no file can have the number 700"
 
 promises() {
 	mode=$1
-	same "$mode: closing what is watched" 54 0 "$closing" watched
+	same "closing what is watched" 54 0 "$closing" watched
 	[ "$(grep -c ': the peer sees the end$' "$dir/out")" -eq 54 ] &&
 		[ "$(wc -l <"$dir/out")" -eq 54 ]
-	check "$mode: the peer sees the end at once, each time" $?
-	same "$mode: a number that is used again at once" 1 0 "$closing" reuse
-	same "$mode: errors" 1 0 "$closing" errors
-	same "$mode: close_range with CLOEXEC" 1 0 "$closing" cloexec
-	same "$mode: all files closed, then a loop, then all closed" 3 0 \
+	check "the peer sees the end at once, each time" $?
+	same "a number that is used again at once" 1 0 "$closing" reuse
+	same "errors" 1 0 "$closing" errors
+	same "close_range with CLOEXEC" 1 0 "$closing" cloexec
+	same "all files closed, then a loop, then all closed" 3 0 \
 		"$closing" sweep
-	same "$mode: our numbers given to the program's files" 1 0 \
+	same "our numbers given to the program's files" 1 0 \
 		"$closing" sweep-and-open
 }
 
@@ -55,5 +55,6 @@ for one in EVRING_TIER=copied EVRING_DISABLE=epoll-wait \
 	promises "$one"
 	unset "${one%%=*}"
 done
+mode=
 costs
 exit "$failed"

@@ -3,7 +3,8 @@
 #
 # real/common.sh - what the scripts share that drive real programs.
 #
-# A script names what it needs and its scenarios:
+# Beside what tests/common.sh has.  A script names what it needs and its
+# scenarios:
 #
 #	. "${top_srcdir:?}/tests/real/common.sh"
 #	need nghttpd h2load
@@ -19,11 +20,8 @@
 # be left; those that are, are killed.
 #
 #	need TOOL...           skips the script where one is missing
-#	left_out REASON        tells that a part is not tried here
 #	both SCENARIO...       see above
-#	check WHAT STATUS      "ok - ..." or "not ok - ..."
 #	fact NAME VALUE...     must be the same on both sides
-#	within SECONDS CMD...  repeats CMD until it succeeds; false after SECONDS
 #
 #	start NAME CMD...      sets $pid; prints into $dir/NAME.out, $dir/NAME.err
 #	helper NAME CMD...     the same, on neither side: a client, a backend
@@ -32,7 +30,6 @@
 #	ended PID              waits for it; its exit status, 137 if it had to be
 #	                       killed (after 10 seconds)
 #	stop SIGNAL PID        sends the signal, then ended
-#	is_over PID            true once it is gone, or a zombie
 #	ports_of PID           TCP ports that it listens on, or a process it forked
 #	has_ports PID [N]      they listen on N ports, 1 unless given; or it is over
 #	spare_port             a port that nobody has, for programs that cannot let
@@ -57,48 +54,21 @@
 # shellcheck disable=SC2034 # some variables are for who includes this
 # shellcheck disable=SC2317 # trap, both and within call functions by name
 
+# shellcheck source-path=SCRIPTDIR source-path=SCRIPTDIR/..
+# shellcheck source=../tests/common.sh
+. "${top_srcdir:?}/tests/common.sh"
 EVRING=${EVRING:-./tools/evring}
 export LC_ALL=C
 unset LIBEV_FLAGS
-failed=0
 options="--stats --verbose"
 groups=
 side=
 mode=${0##*/}
 
-skip() {
-	echo "1..0 # SKIP $1"
-	exit 77
-}
-
-left_out() {
-	echo "# left out: $mode: $1"
-}
-
-is_in_time() {
-	[ "$(date +%s)" -lt "$deadline" ]
-}
-
-check() {
-	if [ "$2" -eq 0 ]; then
-		echo "ok - $mode: $1"
-		return
-	fi
-	echo "not ok - $mode: $1"
-	failed=1
+on_failure() {
 	for said in "$dir"/*.err; do
 		[ ! -s "$said" ] || tail -n 4 "$said" |
 			sed "s|^|# ${said##*/}: |" | cut -c 1-200
-	done
-}
-
-within() {
-	tries=$(($1 * 20))
-	shift
-	until "$@"; do
-		tries=$((tries - 1))
-		[ "$tries" -gt 0 ] && is_in_time || return 1
-		sleep 0.05
 	done
 }
 
@@ -146,12 +116,6 @@ group_of() {
 
 is_gone() {
 	[ -z "$(group_of "$1")" ]
-}
-
-is_over() {
-	read -r line 2>/dev/null <"/proc/$1/stat" || return 0
-	case ${line##*) } in Z*) return 0 ;; esac
-	return 1
 }
 
 ended() {

@@ -13,6 +13,9 @@
 # shellcheck disable=SC2317 # trap and within call functions by name
 # shellcheck disable=SC2016 # what other shells are to expand
 
+# shellcheck source-path=SCRIPTDIR source-path=SCRIPTDIR/..
+# shellcheck source=../tests/common.sh
+. "${top_srcdir:?}/tests/common.sh"
 export LC_ALL=C
 EVRING=${EVRING:-$PWD/tools/evring}
 programs=$PWD/tests/run
@@ -21,21 +24,11 @@ unset EVRING_SPIN EVRING_COLLECT EVRING_TIER EVRING_DISABLE EVRING_REQUIRE \
 	EVRING_STATS EVRING_CHILDREN EVRING_QUIET EVRING_VERBOSE \
 	LD_PRELOAD LIBEV_FLAGS
 
-skip() {
-	echo "# skipped: $1"
-	exit 77
-}
-
-left_out() {
-	echo "# left out: $1"
-}
-
 [ -x "$EVRING" ] || skip "there is no $EVRING"
 [ -x "$programs/loops" ] || skip "the programs were not built"
 ldd "$programs/loops" | grep -q 'libev\.so' ||
 	skip "the programs are linked with libev.a: nothing to preload for"
 dir=$(mktemp -d) || exit 1
-failed=0
 started=
 
 finish() {
@@ -46,26 +39,8 @@ finish() {
 trap finish EXIT
 trap 'exit 1' HUP INT TERM
 
-# check WHAT STATUS
-check() {
-	if [ "$2" -eq 0 ]; then
-		echo "ok - $1"
-		return
-	fi
-	echo "not ok - $1"
-	failed=1
+on_failure() {
 	tail -n 8 "$dir/err" 2>/dev/null | sed 's/^/# stderr: /'
-}
-
-# within SECONDS COMMAND: repeat it until it succeeds, for so long at most
-within() {
-	tries=$(($1 * 20))
-	shift
-	until "$@"; do
-		tries=$((tries - 1))
-		[ "$tries" -gt 0 ] || return 1
-		sleep 0.05
-	done
 }
 
 # plain COMMAND...: to plain.out, plain.err
