@@ -35,7 +35,12 @@
 #	spare_port             a port that nobody has, for programs that cannot let
 #	                       the kernel pick one; not of those it picks
 #	children PID           "NUMBER STATE" for each, zombies included
+#	is_said NAME           it has printed something
 #	make_certificate       $dir/key.pem, $dir/cert.pem, $dir/both.pem
+#	digest                 of stdin
+#	ask_thrice             what ask prints, a function of the script's, into
+#	                       $dir/answer.1 to 3
+#	are_right              all three are what expected prints, another
 #	nr_fds PID             open descriptors, less rings and evring's page, and
 #	                       less files in $dir (servers may keep what they serve)
 #	nr_rings PID           of these, rings
@@ -97,6 +102,10 @@ start() {
 	# shellcheck disable=SC2086 # a list of words
 	[ "$side" = epoll ] || set -- "$EVRING" run $options -- "$@"
 	helper "$as" "$@"
+}
+
+is_said() {
+	[ -s "$dir/$1.out" ]
 }
 
 # "PID STATE PARENT GROUP" of all processes; names may have blanks.
@@ -314,6 +323,27 @@ make_certificate() {
 		-nodes -days 2 -subj /CN=localhost -keyout "$dir/key.pem" \
 		-out "$dir/cert.pem" 2>/dev/null
 	cat "$dir/key.pem" "$dir/cert.pem" >"$dir/both.pem"
+}
+
+#
+# Answers
+#
+
+digest() {
+	sha256sum | cut -d ' ' -f 1
+}
+
+ask_thrice() {
+	for n in 1 2 3; do
+		ask >"$dir/answer.$n"
+	done
+}
+
+are_right() {
+	expected >"$dir/expected"
+	for n in 1 2 3; do
+		cmp -s "$dir/expected" "$dir/answer.$n" || return 1
+	done
 }
 
 #

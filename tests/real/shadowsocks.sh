@@ -17,10 +17,6 @@
 
 PYTHON=/usr/bin/python3
 
-is_said() {
-	[ -s "$dir/$1.out" ]
-}
-
 # ss NAME PROGRAM OPTION...: one of the three
 ss() {
 	as=$1
@@ -49,10 +45,6 @@ get() {
 		--socks5 "127.0.0.1:$socks" "$@" 2>>"$dir/curl.err"
 }
 
-digest() {
-	sha256sum | cut -d ' ' -f 1
-}
-
 # No two of these may depend on each other: the answers are sorted.
 ask() {
 	get -Z --parallel-max 30 "http://$origin/small?[1-90]" | sort
@@ -62,12 +54,6 @@ ask() {
 	get -o /dev/null -w '%{http_code}\n' "http://$origin/none"
 }
 
-ask_thrice() {
-	for n in 1 2 3; do
-		ask >"$dir/answer.$n"
-	done
-}
-
 expected() {
 	for _ in $(seq 110); do
 		cat "$dir/files/small"
@@ -75,13 +61,6 @@ expected() {
 	digest <"$dir/files/big"
 	digest <"$dir/files/big"
 	echo 404
-}
-
-are_right() {
-	expected >"$dir/expected"
-	for n in 1 2 3; do
-		cmp -s "$dir/expected" "$dir/answer.$n" || return 1
-	done
 }
 
 forwards() {

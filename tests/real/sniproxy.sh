@@ -16,10 +16,6 @@
 
 PYTHON=/usr/bin/python3
 
-is_said() {
-	[ -s "$dir/$1.out" ]
-}
-
 # Sets origin to the address of a new backend.
 backend() {
 	helper "$1" "$PYTHON" "$top_srcdir/tests/real/backend.py" "$dir/$1"
@@ -77,16 +73,6 @@ ask() {
 	done
 }
 
-ask_thrice() {
-	for n in 1 2 3; do
-		ask >"$dir/answer.$n"
-	done
-}
-
-digest() {
-	sha256sum | cut -d ' ' -f 1
-}
-
 expected() {
 	for name in one two; do
 		for _ in $(seq 40); do
@@ -94,13 +80,6 @@ expected() {
 		done
 		digest <"$dir/one/big"
 		digest <"$dir/one/big"
-	done
-}
-
-are_right() {
-	expected >"$dir/expected"
-	for n in 1 2 3; do
-		cmp -s "$dir/expected" "$dir/answer.$n" || return 1
 	done
 }
 
