@@ -343,8 +343,12 @@ static void ignore_io(struct ev_loop *loop, ev_io *w, int revents)
 	(void)revents;
 }
 
-/* How long it takes to be told of five events that are there. */
-static double time_of_five_turns(struct ev_loop *loop)
+enum { NR_TURNS = 5 };
+
+static const double interval = 0.3;
+
+/* How long it takes to be told of an event that is there, NR_TURNS times. */
+static double time_of_turns(struct ev_loop *loop)
 {
 	double start;
 	int fds[2], i;
@@ -356,12 +360,23 @@ static double time_of_five_turns(struct ev_loop *loop)
 	ck_assert_int_eq(write(fds[1], "x", 1), 1);
 	ev_run(loop, EVRUN_NOWAIT);
 	start = now();
-	for (i = 0; i < 5; i++)
+	for (i = 0; i < NR_TURNS; i++)
 		ev_run(loop, EVRUN_ONCE);
 	ev_io_stop(loop, &w);
 	close(fds[0]);
 	close(fds[1]);
 	return now() - start;
+}
+
+/* A machine that is late looks like it, but not each time. */
+static bool is_collecting(struct ev_loop *loop)
+{
+	int i;
+
+	for (i = 0; i < 5; i++)
+		if (time_of_turns(loop) < NR_TURNS * interval)
+			return false;
+	return true;
 }
 
 START_TEST(collecting_ends_when_told_and_with_the_attachment)
@@ -371,7 +386,7 @@ START_TEST(collecting_ends_when_told_and_with_the_attachment)
 
 	ck_assert_int_eq(evring_attach(loop, NULL), 0);
 	errno = 12345;
-	r = evring_set_collect(loop, 0.3, 0);
+	r = evring_set_collect(loop, interval, 0);
 	ck_assert_int_eq(errno, 12345);
 	if (r == -ENOTSUP) {
 		printf("# left out: no min-wait here, or one with a defect\n");
@@ -379,20 +394,20 @@ START_TEST(collecting_ends_when_told_and_with_the_attachment)
 	}
 	ck_assert_int_eq(r, 0);
 	ck_assert_int_eq(evring_set_collect(loop, 4294.1, 0), -EINVAL);
-	ck_assert(time_of_five_turns(loop) >= 1.5);
-	ck_assert_int_eq(evring_set_collect(loop, 0.3, 1), 0);
-	ck_assert(time_of_five_turns(loop) < 1.5);
+	ck_assert(time_of_turns(loop) >= NR_TURNS * interval);
+	ck_assert_int_eq(evring_set_collect(loop, interval, 1), 0);
+	ck_assert(!is_collecting(loop));
 	ck_assert_int_eq(evring_set_collect(loop, 4294., 0), 0);
 	ck_assert_int_eq(evring_set_collect(loop, 1e-7, 0), 0);
-	ck_assert(time_of_five_turns(loop) < 1.5);
-	ck_assert_int_eq(evring_set_collect(loop, 0.3, 2), 0);
+	ck_assert(!is_collecting(loop));
+	ck_assert_int_eq(evring_set_collect(loop, interval, 2), 0);
 	ck_assert_int_eq(evring_set_collect(loop, 0., 0), 0);
-	ck_assert(time_of_five_turns(loop) < 1.5);
-	ck_assert_int_eq(evring_set_collect(loop, 0.3, 0), 0);
+	ck_assert(!is_collecting(loop));
+	ck_assert_int_eq(evring_set_collect(loop, interval, 0), 0);
 	ck_assert_int_eq(evring_detach(loop), 0);
 	ck_assert_int_eq(count_fds(), nr_fds);
 	ck_assert_int_eq(evring_attach(loop, NULL), 0);
-	ck_assert(time_of_five_turns(loop) < 1.5);
+	ck_assert(!is_collecting(loop));
 	ev_loop_destroy(loop);
 }
 END_TEST
@@ -570,6 +585,17 @@ static unsigned entries_of_ring(void)
 /* Too little for 128 entries, enough for 8. */
 static const rlim_t little[] = { 16 << 10, 20 << 10 };
 
+/* The kernel gives back the memory of rings in the background. */
+static int attach_in_the_end(struct ev_loop *loop)
+{
+	double start = now();
+	int r;
+
+	while ((r = evring_attach(loop, NULL)) == -ENOMEM && now() - start < 8.)
+		usleep(10000);
+	return r;
+}
+
 static int attach_to_little_memory(void *row)
 {
 	struct ev_loop *loop;
@@ -577,7 +603,7 @@ static int attach_to_little_memory(void *row)
 	if (!become_nobody(little[*(int *)row]))
 		return CANNOT;
 	loop = new_loop();
-	child_assert(evring_attach(loop, NULL) == 0);
+	child_assert(attach_in_the_end(loop) == 0);
 	fprintf(stderr, "# %u entries\n", entries_of_ring());
 	child_assert(entries_of_ring() >= 8 && entries_of_ring() < 128);
 	child_assert(is_attached(loop));
@@ -620,9 +646,7 @@ static int attach_until_memory_ends(void *arg)
 	child_assert(is_untouched(loop));
 	child_assert(i > 2 && is_attached(last));
 	child_assert(evring_detach(last) == 0);
-	while ((r = evring_attach(loop, NULL)) == -ENOMEM && i--)
-		usleep(10000); /* the kernel frees rings in the background */
-	child_assert(r == 0);
+	child_assert(attach_in_the_end(loop) == 0);
 	child_assert(is_attached(loop));
 	return 0;
 }
@@ -809,7 +833,7 @@ START_TEST(binding_does_not_keep_the_loop_alive)
 	ck_assert(!ev_run(loop, 0));
 	ck_assert_int_eq(evring_detach(loop), 0);
 	ck_assert(!ev_run(loop, 0));
-	ck_assert(now() - start < 2.);
+	ck_assert(now() - start < 20.);
 	ev_loop_destroy(loop);
 }
 END_TEST

@@ -221,9 +221,32 @@ static void sleep_once(double seconds)
 	ck_assert(!ev_is_active(&timer));
 }
 
-START_TEST(blocking_turn_waits_once)
+static uint64_t nr_waits(const struct evring_stats *s)
+{
+	return s->waits_by_offset + s->waits_copied;
+}
+
+/*
+ * What a turn costs that sleeps.  One whose timer is over before it begins does
+ * not, so it does not count.
+ */
+static void check_sleep_is_one_enter(double seconds)
 {
 	struct evring_stats before, after;
+	int tries = 100;
+
+	do {
+		before = stats();
+		sleep_once(seconds);
+		after = stats();
+	} while (nr_waits(&after) == nr_waits(&before) && --tries);
+	ck_assert_uint_eq(nr_waits(&after) - nr_waits(&before), 1);
+	ck_assert_uint_eq(after.enters - before.enters, 1);
+	ck_assert_uint_eq(after.waits_avoided, before.waits_avoided);
+}
+
+START_TEST(blocking_turn_waits_once)
+{
 	struct file file;
 	int i;
 
@@ -232,16 +255,8 @@ START_TEST(blocking_turn_waits_once)
 	ev_io_start(loop, &file.io);
 	for (i = 0; i < 3; i++)
 		turn();
-	before = stats();
 	for (i = 0; i < 10; i++)
-		sleep_once(0.005);
-	after = stats();
-	ck_assert_msg(after.enters - before.enters == 10, "less %s: %d enters",
-		      modes[_i].disable, (int)(after.enters - before.enters));
-	ck_assert_uint_eq(after.waits_by_offset + after.waits_copied -
-				  before.waits_by_offset - before.waits_copied,
-			  10);
-	ck_assert_uint_eq(after.waits_avoided, before.waits_avoided);
+		check_sleep_is_one_enter(0.005);
 	ev_io_stop(loop, &file.io);
 	ev_loop_destroy(loop);
 	close(file.fd);
@@ -279,11 +294,8 @@ START_TEST(collecting_turn_without_events_waits_once)
 		turn();
 	if (!collect(0.005))
 		return;
-	before = stats().enters;
 	for (i = 0; i < 10; i++)
-		sleep_once(0.01);
-	ck_assert_msg(stats().enters - before == 10, "less %s: %d enters",
-		      modes[_i].disable, (int)(stats().enters - before));
+		check_sleep_is_one_enter(0.01);
 	before = stats().enters;
 	for (i = 0; i < 100; i++)
 		turn();
@@ -456,7 +468,7 @@ START_TEST(regular_file_is_always_ready)
 	ck_assert_int_eq(dup2(fd, file.fd), file.fd);
 	ev_io_start(loop, &file.io);
 	ev_io_start(loop, &other.io);
-	ev_timer_init(&guard, end_turn, 3., 0.);
+	ev_timer_init(&guard, end_turn, 20., 0.);
 	ev_timer_start(loop, &guard);
 	start = now();
 	for (i = 1; i <= 10; i++) {
@@ -464,7 +476,7 @@ START_TEST(regular_file_is_always_ready)
 		ck_assert_int_eq(file.nr_events, i);
 	}
 	ev_timer_stop(loop, &guard);
-	ck_assert_msg(now() - start < 2., "less %s", modes[_i].disable);
+	ck_assert_msg(now() - start < 15., "less %s", modes[_i].disable);
 	ck_assert_int_eq(other.nr_events, 0);
 	set_readable(&other);
 	for (i = 0; i < 3; i++)

@@ -59,7 +59,7 @@ enum {
 	SLOT = sizeof(struct io_uring_reg_wait),
 	NR_ENTRIES = 8,
 	SHORT_MS = 50,
-	PATIENCE_MS = 5000,
+	PATIENCE_MS = 15000,
 	FOREVER_MS = 20000,
 	MARKER = 1 << 1, /* a flag that no slot may have */
 	KERNEL_SIGSET = _NSIG / 8,
@@ -2435,7 +2435,7 @@ static void look_for_kernel_memory(void)
 /* 6.12 to 6.18.0: an event after min_wait does not end the wait. */
 static void look_for_min_wait(void)
 {
-	const int until_ms = 2000;
+	const int until_ms = 5000;
 	double start;
 
 	if (try_waiter(&self, &modes[USER], DEFER, page_size) ||

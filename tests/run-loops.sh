@@ -84,7 +84,8 @@ elsewhere
 environment
 numbers
 same "ev_set_io_collect_interval" 1 0 "$loops" collect
-prints 'calls: few' && prints 'timers: right' && prints '60 bytes'
+prints 'calls: few' && prints 'timers: right' &&
+	prints 'timers beside events: right' && prints '60 bytes'
 check "it collects, and keeps the time of timers" $?
 # libev sleeps before it polls; a ring that collects does not.
 sleeps() {

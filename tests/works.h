@@ -55,7 +55,7 @@ static bool loop_works(struct ev_loop *loop)
 		return false;
 	ev_io_init(&work.reader, work_read, work.fds[0], EV_READ);
 	ev_timer_init(&work.writer, work_write, 0.002, 0.);
-	ev_timer_init(&work.guard, work_end, 3., 0.);
+	ev_timer_init(&work.guard, work_end, 10., 0.);
 	work.reader.data = work.writer.data = work.guard.data = &work;
 	ev_io_start(loop, &work.reader);
 	ev_timer_start(loop, &work.writer);

@@ -41,7 +41,7 @@ static struct alarm far;
  * events
  */
 
-enum { NR_BURST = 3 };
+enum { NR_BURST = 3, TRIES = 10 /* of what a slow machine may spoil */ };
 
 static struct burst {
 	struct pair pairs[NR_BURST];
@@ -56,7 +56,7 @@ static void let_burst(void *unused)
 	(void)unused;
 	for (i = 0; i < NR_BURST; i++) {
 		put(burst.pairs[i].theirs);
-		pause_ms(3);
+		pause_ms(15);
 		ev_async_send(scene.loop, &burst.bell.async);
 	}
 }
@@ -70,21 +70,40 @@ static bool has_burst(void)
 	return nr == NR_BURST + 1;
 }
 
-static void *play_burst(void *unused)
+static void forget_burst(void)
 {
-	unsigned iteration;
+	int i;
+
+	burst.bell.nr = 0;
+	for (i = 0; i < NR_BURST; i++) {
+		take(burst.pairs[i].ours);
+		burst.watches[i].nr = 0;
+	}
+	turn();
+}
+
+/* All of it comes; in one turn, unless the interval was over before. */
+static bool burst_is_one_turn(void)
+{
+	unsigned iteration = ev_iteration(scene.loop);
 	struct actor actor;
 
-	turn(); /* a new ring, where this is another thread or process */
-	iteration = ev_iteration(scene.loop);
 	act_when_asleep(&actor, let_burst, NULL);
-	run_once();
-	while (is_faulty && !has_burst())
-		run_on();
+	do
+		run_once();
+	while (!has_burst());
 	join(&actor);
-	check_that(has_burst());
-	if (!is_faulty)
-		check_int(ev_iteration(scene.loop) - iteration, ==, 1);
+	return ev_iteration(scene.loop) - iteration == 1;
+}
+
+static void *play_burst(void *unused)
+{
+	int tries = TRIES;
+
+	turn(); /* a new ring, where this is another thread or process */
+	while (!burst_is_one_turn() && !is_faulty && --tries)
+		forget_burst();
+	check_int(tries, >, 0);
 	return unused;
 }
 
@@ -113,8 +132,8 @@ static void play_in_child(void)
 
 enum { HERE, ELSEWHERE, IN_CHILD, NR_PLACES };
 
-/* The interval is long enough for a busy machine, the pauses for an idle one
-   to tell a burst from single events. */
+/* The pauses are long enough to tell a burst from single events, the interval
+   for most machines. */
 START_TEST(a_burst_is_one_turn)
 {
 	int i, place = _i / nr_runnable;
@@ -174,11 +193,29 @@ static void change_places(void *unused)
 	put(pairs.ready.theirs);
 }
 
-/* What counts is the end of the interval, not what was ready before it. */
-START_TEST(what_is_ready_is_asked_when_the_interval_is_over)
+/* One event was there before the interval was over, the other when it was. */
+static void play_change(struct watch *ready)
 {
 	struct actor actor;
+
+	put(pairs.gone.theirs);
+	if (is_faulty)
+		change_places(NULL);
+	else
+		act_when_asleep(&actor, change_places, NULL);
+	run_once();
+	while (is_faulty && !ready->nr)
+		run_on();
+	if (!is_faulty)
+		join(&actor);
+}
+
+/* What counts is the end of the interval, not what was ready before it.  It may
+   be over before anybody acts, but not each time. */
+START_TEST(what_is_ready_is_asked_when_the_interval_is_over)
+{
 	struct watch gone, ready;
+	int tries = TRIES;
 
 	open_scene(_i);
 	pairs.gone = open_pair();
@@ -188,16 +225,12 @@ START_TEST(what_is_ready_is_asked_when_the_interval_is_over)
 	settle();
 	set_alarm(&far, 60., 0.);
 	collect(0.3);
-	put(pairs.gone.theirs);
-	if (is_faulty)
-		change_places(NULL);
-	else
-		act_when_asleep(&actor, change_places, NULL);
-	run_once();
-	while (is_faulty && !ready.nr)
-		run_on();
-	if (!is_faulty)
-		join(&actor);
+	play_change(&ready);
+	while (gone.nr && --tries) {
+		take(pairs.ready.ours);
+		gone.nr = ready.nr = 0;
+		play_change(&ready);
+	}
 	check_int(gone.nr, ==, 0);
 	check_int(ready.nr, ==, 1);
 	close_scene();
@@ -229,7 +262,7 @@ END_TEST
  * what does not wait for the interval
  */
 
-enum { LONG = 3 /* seconds; half of it is soon */ };
+enum { LONG = 4 * PATIENCE };
 
 START_TEST(timers_do_not_wait_for_the_interval)
 {

@@ -565,7 +565,7 @@ static void fill_tcp(int fd)
 
 	do
 		fill(fd);
-	while (poll(&pollfd, 1, 1));
+	while (poll(&pollfd, 1, 20));
 }
 
 static void fill_eventfd(int fd)

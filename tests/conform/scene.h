@@ -307,7 +307,7 @@ extern sem_t seen; /* the loop has seen what the other thread did */
 struct alarm {
 	ev_timer timer;
 	int nr;
-	double at; /* when it is due, on the loop's clock */
+	double at; /* it is not due before */
 	struct alarm *previous;
 };
 

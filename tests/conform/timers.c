@@ -13,25 +13,36 @@
  * 9: timers
  */
 
+static double time_of_timer(double after)
+{
+	double start_time = now();
+	struct alarm w;
+
+	set_alarm(&w, after, 0.);
+	while (!w.nr)
+		run_on();
+	return now() - start_time;
+}
+
+/* A busy machine is late more often than not, but not for seconds. */
 START_TEST(a_timer_is_not_rounded_up_to_a_millisecond)
 {
-	double start_time, best = 1.;
-	struct alarm w;
+	double start_time, took, best = 1., enough = 1.;
 	int i;
 
 	open_scene(_i);
 	settle();
-	for (i = 0; i < 50; i++) {
-		start_time = now();
-		set_alarm(&w, 200e-6, 0.);
-		while (!w.nr)
-			run_on();
-		if (now() - start_time < best)
-			best = now() - start_time;
-	}
-	check_time(best, >=, 200e-6);
 	if (promises_more() && !under_valgrind())
-		check_time(best, <, 700e-6);
+		enough = 700e-6;
+	start_time = now();
+	for (i = 0; i < 50 || best > enough; i++) {
+		took = time_of_timer(200e-6);
+		check_time(took, >=, 200e-6);
+		best = took < best ? took : best;
+		if (now() - start_time > PATIENCE / 2.)
+			break;
+	}
+	check_time(best, <=, enough);
 	close_scene();
 }
 END_TEST
@@ -121,6 +132,12 @@ START_TEST(a_timer_of_nothing_expires_in_the_next_turn)
 }
 END_TEST
 
+static bool is_due_before(struct alarm *a, struct alarm *b)
+{
+	return ev_timer_remaining(scene.loop, &a->timer) <
+	       ev_timer_remaining(scene.loop, &b->timer);
+}
+
 START_TEST(many_timers_expire_in_order)
 {
 	static struct alarm alarms[1000];
@@ -133,7 +150,7 @@ START_TEST(many_timers_expire_in_order)
 		set_alarm(&alarms[k], 0.01 + (double)k * 30e-6, 0.);
 	}
 	for (i = 1; i < n; i++)
-		if (alarms[i - 1].at < alarms[i].at)
+		if (is_due_before(&alarms[i - 1], &alarms[i]))
 			alarms[i].previous = &alarms[i - 1];
 	ev_run(scene.loop, 0);
 	for (i = 0; i < n; i++)
@@ -226,20 +243,31 @@ START_TEST(io_collect_interval_delays_events)
 }
 END_TEST
 
-START_TEST(suspended_timers_do_not_run)
+static bool runs_while_suspended(struct alarm *w)
 {
-	struct alarm w;
 	struct timespec pause = { .tv_nsec = 30000000 };
+	double left;
 
-	open_scene(_i);
-	settle();
-	set_alarm(&w, 0.02, 0.);
+	set_alarm(w, 0.02, 0.);
 	ev_suspend(scene.loop);
 	nanosleep(&pause, NULL); /* time passes; nobody is waited for */
 	ev_resume(scene.loop);
 	turn();
-	check_int(w.nr, ==, 0);
-	check_time(ev_timer_remaining(scene.loop, &w.timer), >, 0.01);
+	left = ev_timer_remaining(scene.loop, &w->timer);
+	return w->nr || left <= 0.01;
+}
+
+/* Time runs before the pause and after it: a slow machine takes some tries. */
+START_TEST(suspended_timers_do_not_run)
+{
+	int tries = 20;
+	struct alarm w;
+
+	open_scene(_i);
+	settle();
+	while (runs_while_suspended(&w) && --tries)
+		ev_timer_stop(scene.loop, &w.timer);
+	check_int(tries, >, 0);
 	while (!w.nr)
 		run_on();
 	close_scene();

@@ -92,7 +92,7 @@ enum {
 
 static const double NAP = 0.0002;
 
-struct patience patience = { .run = 60, .wait = 2. };
+struct patience patience = { .run = 60, .wait = 10. };
 
 /* One of the loops. */
 struct side {

@@ -28,7 +28,7 @@
 #	listens                waits until $pid does so; sets $port; false if it
 #	                       does not, which is a failed check
 #	ended PID              waits for it; its exit status, 137 if it had to be
-#	                       killed (after 10 seconds)
+#	                       killed (after 20 seconds)
 #	stop SIGNAL PID        sends the signal, then ended
 #	ports_of PID           TCP ports that it listens on, or a process it forked
 #	has_ports PID [N]      they listen on N ports, 1 unless given; or it is over
@@ -128,7 +128,7 @@ is_gone() {
 }
 
 ended() {
-	within 10 is_over "$1" || kill -KILL "$1" 2>/dev/null
+	within 20 is_over "$1" || kill -KILL "$1" 2>/dev/null
 	wait "$1" 2>/dev/null # the shell says how it ended
 }
 
@@ -148,7 +148,7 @@ end_all() {
 
 leaves_nothing() {
 	for group in $groups; do
-		within 2 is_gone "$group" && continue
+		within 10 is_gone "$group" && continue
 		check "leaves no process behind" 1
 		group_of "$group" | sed 's/^/# left: /'
 	done
@@ -182,15 +182,16 @@ has_fds() {
 	[ "$(nr_fds "$1")" -eq "$2" ]
 }
 
+# For as long as a busy machine may need to close what was used.
 is_calm() {
-	were=$are
 	are=$(nr_fds "$1")
-	sleep 0.1
-	[ "$were" = "$are" ]
+	for _ in 1 2 3 4 5; do
+		sleep 0.1
+		has_fds "$1" "$are" || return
+	done
 }
 
 calm_fds() {
-	are=
 	within 5 is_calm "$1"
 	echo "$are"
 }
@@ -300,7 +301,7 @@ waits_by_side() {
 	strace -f -qq -e trace=epoll_wait,epoll_pwait,io_uring_enter \
 		-o "$dir/trace" -p "$1" 2>"$dir/trace.err" &
 	tracer=$!
-	within 5 is_traced "$1" || {
+	within 10 is_traced "$1" || {
 		left_out "strace may not look: $(head -n 1 "$dir/trace.err")"
 		kill "$tracer" 2>/dev/null
 		return
@@ -387,7 +388,7 @@ both() {
 }
 
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin # where daemons are
-deadline=$(($(date +%s) + 120))
+deadline=$(($(date +%s) + 900)) # if all waits were in vain
 dir=$(mktemp -d "${TMPDIR:-/tmp}/evring-real.XXXXXX") || exit 1
 trap finish EXIT
 trap 'exit 1' HUP INT PIPE TERM

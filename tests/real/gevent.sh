@@ -48,7 +48,7 @@ by_others() {
 parts() {
 	start parts "$PYTHON" "$PROGRAM"
 	parts=$pid
-	within 60 is_over "$parts"
+	within 600 is_over "$parts"
 	ended "$parts"
 	status=$?
 	grep '^not ok' "$dir/parts.out" | sed 's/^/# /'
@@ -64,7 +64,7 @@ is_serving() {
 }
 
 get() {
-	curl -sS --no-progress-meter --noproxy '*' -m 10 "$@" 2>>"$dir/curl.err"
+	curl -sS --no-progress-meter --noproxy '*' -m 60 "$@" 2>>"$dir/curl.err"
 }
 
 # Twenty at a time, one connection each, and twenty over one.
@@ -92,7 +92,7 @@ answers_are_right() {
 server() {
 	start server "$PYTHON" "$PROGRAM" serve
 	server=$pid
-	within 20 is_serving
+	within 60 is_serving
 	url=$(cat "$dir/server.out")
 	ask 0 >"$dir/answer.0"
 	before=$(calm_fds "$server")
@@ -102,7 +102,7 @@ server() {
 	check "curl gets 84 answers, the right ones" $?
 	cat "$dir"/answer.? >>"$dir/facts.$side"
 	rm -f "$dir"/answer.?
-	within 5 has_fds "$server" "$before"
+	within 10 has_fds "$server" "$before"
 	check "leaves no descriptor open" $?
 	uses_side "$server"
 	stop TERM "$server"

@@ -84,7 +84,7 @@ all_use_side() {
 }
 
 is_refused() {
-	! timeout 5 curl -sk --noproxy '*' -o /dev/null "$at/small"
+	! timeout 20 curl -sk --noproxy '*' -o /dev/null "$at/small"
 }
 
 # end_front: by SIGTERM; all its processes are gone, its port is free
@@ -94,7 +94,7 @@ end_front() {
 	fact exit "$status"
 	[ "$status" -eq 0 ]
 	check "SIGTERM ends it with status 0" $?
-	within 5 is_gone "$front"
+	within 10 is_gone "$front"
 	check "and its children" $?
 	used_side "$dir/front.err"
 	is_refused

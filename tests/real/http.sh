@@ -35,7 +35,7 @@ fetch() {
 	name=$1
 	shift
 	rm -f "$dir/body"
-	timeout 30 curl -sk --noproxy '*' -o "$dir/body" -w \
+	timeout 60 curl -sk --noproxy '*' -o "$dir/body" -w \
 		'%{http_code} HTTP/%{http_version} %{size_download}' "$@" \
 		>"$dir/reply" 2>/dev/null
 	fact fetch "$name" "$?" "$(cat "$dir/reply")" \
@@ -52,7 +52,7 @@ load() {
 	clients=$1
 	requests=$2
 	shift 2
-	timeout 30 h2load -c "$clients" -n "$requests" "$@" >"$dir/load" 2>&1
+	timeout 60 h2load -c "$clients" -n "$requests" "$@" >"$dir/load" 2>&1
 	fact load "$clients" "$requests" "$(sed -n \
 		-e 's/^Application protocol: //p' -e 's/^requests: //p' \
 		-e 's/^status codes: //p' -e 's/^traffic:.*(\(.*\)) data/\1/p' \
@@ -82,18 +82,18 @@ bodies() {
 }
 
 serves() {
-	[ "$(timeout 5 curl -sk --noproxy '*' "$at/small")" = "$small" ]
+	[ "$(timeout 20 curl -sk --noproxy '*' "$at/small")" = "$small" ]
 }
 
 fails() {
-	code=$(timeout 5 curl -sk --noproxy '*' -o /dev/null \
+	code=$(timeout 20 curl -sk --noproxy '*' -o /dev/null \
 		-w '%{http_code}' "$at/small")
 	[ "$code" = 502 ] || [ "$code" = 503 ]
 }
 
 slow_download() {
 	: >"$dir/slow"
-	timeout 30 curl -sk --noproxy '*' --limit-rate 12M -o "$dir/slow" "$@" \
+	timeout 60 curl -sk --noproxy '*' --limit-rate 12M -o "$dir/slow" "$@" \
 		"$at/big" &
 	download=$!
 	within 10 test -s "$dir/slow"

@@ -28,7 +28,7 @@ has_stats() {
 asked_for_stats() {
 	[ "$side" = ring ] || return 0
 	kill -USR1 "$1"
-	within 5 has_stats "$2" "$1"
+	within 10 has_stats "$2" "$1"
 	check "prints its statistics when asked" $?
 }
 
@@ -186,7 +186,7 @@ nghttpx_reloads() {
 	check "what was under way came to its end" $?
 	within 10 is_over "$old"
 	check "the old worker ends when it is done" $?
-	within 5 has_child "$front"
+	within 10 has_child "$front"
 	check "and is no zombie" $?
 	worker=$(child "$front")
 	within 10 serves

@@ -41,7 +41,7 @@ begin() {
 }
 
 get() {
-	curl -sS --no-progress-meter -m 20 --noproxy '' \
+	curl -sS --no-progress-meter -m 60 --noproxy '' \
 		--socks5 "127.0.0.1:$socks" "$@" 2>>"$dir/curl.err"
 }
 
@@ -73,8 +73,8 @@ forwards() {
 	[ -e "$dir/answer.3" ] || ask_thrice
 	are_right
 	check "three times 113 answers, the right ones" $?
-	within 5 has_fds "$server" "$of_server" &&
-		within 5 has_fds "$local" "$of_local"
+	within 10 has_fds "$server" "$of_server" &&
+		within 10 has_fds "$local" "$of_local"
 	check "neither keeps a descriptor" $?
 	end_pair
 }
@@ -94,7 +94,7 @@ end_pair() {
 
 # A client that reads slowly, so that all between is full.
 slow() {
-	helper "$1" curl -sS -m 20 --limit-rate 100k --noproxy '' \
+	helper "$1" curl -sS -m 60 --limit-rate 100k --noproxy '' \
 		--socks5 "127.0.0.1:$socks" -o "$dir/$1.got" "http://$origin/big"
 }
 
@@ -136,7 +136,7 @@ breaks() {
 }
 
 datagram() {
-	timeout 10 socat -t 5 - "UDP:127.0.0.1:$tunnel,readbytes=${#1}" <<-END
+	timeout 60 socat -t 20 - "UDP:127.0.0.1:$tunnel,readbytes=${#1}" <<-END
 	$1
 	END
 }
@@ -153,7 +153,7 @@ datagrams() {
 	done
 	[ "$wrong" -eq 0 ]
 	check "datagrams go there and back" $?
-	[ "$(curl -sS -m 20 --noproxy '*' "http://127.0.0.1:$tunnel/small")" = \
+	[ "$(curl -sS -m 60 --noproxy '*' "http://127.0.0.1:$tunnel/small")" = \
 		"$(cat "$dir/files/small")" ]
 	check "and connections, by the same port" $?
 	uses_side "$pid"

@@ -59,7 +59,7 @@ end_backends() {
 
 # What curl gets, and its status if it fails.
 get() {
-	curl -sS --no-progress-meter -m 20 --noproxy '*' \
+	curl -sS --no-progress-meter -m 60 --noproxy '*' \
 		--resolve "*:$at:127.0.0.1" "$@" 2>>"$dir/curl.err" ||
 		echo "curl: $?"
 }
@@ -97,7 +97,7 @@ foreground() {
 	ask_thrice
 	are_right
 	check "three times 84 answers, the right ones" $?
-	within 5 has_fds "$proxy" "$before"
+	within 10 has_fds "$proxy" "$before"
 	check "keeps no descriptor" $?
 	fact "a name that leads nowhere: $(get "http://three.test:$at/name")"
 	configure two.test three.test

@@ -16,7 +16,7 @@ SOURCE=$top_srcdir/tests/real/verto-program.c
 
 parts() {
 	start parts "$dir/program"
-	within 45 is_over "$pid"
+	within 60 is_over "$pid"
 	ended "$pid"
 	check "all parts hold" $?
 	grep '^not ok' "$dir/parts.out" | sed 's/^/# /'
