@@ -811,6 +811,10 @@ static int try_min_wait(struct evr_ring *ring, unsigned min_us)
 	r = wait_for_three(ring, min_us);
 	if (r < 0 && r != -EINTR && r != -ETIME)
 		return r;
+	/* What ended the wait may not have its completion yet. */
+	r = evr_ring_submit(ring);
+	if (r < 0)
+		return r;
 	evr_ring_reap(ring, see_last, &last);
 	return (int)(last - FAR);
 }
