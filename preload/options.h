@@ -38,8 +38,8 @@ struct evr_option {
 extern const struct evr_option evr_options_table[];
 
 /*
- * Set the option that variable names.  Values are kept, not copied.
- * Returns false when value is not of its form; nothing is changed then.
+ * Set option.  value is kept, not copied.  Returns false when it is not of the
+ * option's form; nothing is changed then.
  */
 bool evr_options_set(struct evr_options *options,
 		     const struct evr_option *option, const char *value);
