@@ -67,6 +67,10 @@ __attribute__((constructor)) static void evring_embed_register(void)
 	l.epoll_modify = epoll_modify;
 	l.epoll_poll = epoll_poll; /* ev_tstamp must be a double */
 	l.feed_fd_event = ev_feed_fd_event;
+	l.feed_event = ev_feed_event;
+	l.clear_pending = ev_clear_pending;
+	l.ref = ev_ref;
+	l.unref = ev_unref;
 	l.cleanup_start = evring_embed_cleanup_start;
 	l.cleanup_stop = evring_embed_cleanup_stop;
 	(void)evring_embed(&l);

@@ -105,7 +105,9 @@ struct evring_stats {
 				 that the kernel refused, or we do not judge */
 	uint64_t ring_rebuilds; /* after fork, a move between threads, loss */
 	uint64_t rings_lost;	/* 1: the loop went back to libev's backend */
-	uint64_t reserved[19];
+	uint64_t ops;		/* operations started */
+	uint64_t op_events;	/* completions of these */
+	uint64_t reserved[17];
 };
 
 /*
@@ -241,6 +243,158 @@ int evring_stats(struct ev_loop *loop, struct evring_stats *ret_stats);
 int evring_set_collect(struct ev_loop *loop, double seconds, unsigned events);
 
 /*
+ * Operations
+ *
+ * Any request that liburing can prepare is a watcher of the loop:
+ *
+ *     static void on_read(struct ev_loop *loop, struct evring_op *op,
+ *                         int revents);
+ *
+ *     evring_op_init(&op, on_read);
+ *     sqe = evring_op_start(loop, &op);
+ *     io_uring_prep_read(sqe, fd, buffer, sizeof(buffer), 0);
+ *
+ * There are three clocks.  The watcher is active from evring_op_start() to its
+ * last event; so long its memory and whatever the request names (buffers,
+ * iovecs, addresses) stay as they are, because the kernel reads and writes
+ * there.  The request is with the kernel from the next turn of the loop to its
+ * last completion.  A buffer from a group is the kernel's until a completion
+ * names it.
+ *
+ * Each completion is one event, in order; a request that answers once has one,
+ * a multishot request any number.  In the callback ev_is_active (op) says
+ * whether more will come.  The last event always comes, exactly once: with the
+ * result of the request, or with -ECANCELED when it was cancelled.  It comes
+ * from ev_run(), or, if the loop is detached or destroyed, before
+ * evring_detach() or ev_loop_destroy() returns.  These wait until the kernel
+ * has let go of the memory: for most requests no time at all; for one that
+ * cannot be cancelled (a read from a disk, a zero-copy send that the peer has
+ * not acknowledged) until it is done.
+ *
+ * Linux 5.11 and what each request wants itself.  An operation that this kernel
+ * does not know answers -EINVAL.
+ *
+ * fork.  Requests are the parent's, and go on there.  In a child that runs or
+ * destroys the loop all operations end with -ECANCELED, for it to tidy up.
+ *
+ * Threads.  Operations want their loop to stay with its thread: when another
+ * thread runs or destroys the loop, all that were in flight end with their
+ * result if it was there already, or with -ECANCELED, whether the kernel did
+ * something or not.  That takes some 50 ms, or longer if a child has been
+ * forked and has not called exec.  Before the first turn a loop may be handed
+ * on with operations.
+ */
+struct io_uring;
+struct io_uring_sqe;
+
+/*
+ * The first five members are those of every watcher of libev, so
+ * ev_is_active(), ev_set_priority(), ev_priority(), ev_set_cb() and ev_cb()
+ * work; data is the user's.  Priorities are obeyed; ev_is_pending() is always
+ * 0, ev_feed_event() and ev_clear_pending() do not apply.
+ */
+struct evring_op {
+	int active;
+	int pending;
+	int priority;
+	void *data;
+	void (*cb)(struct ev_loop *loop, struct evring_op *op, int revents);
+
+	/* Of this completion, in the callback: as in struct io_uring_cqe. */
+	int res;	/* 0 or more, or a negative errno value */
+	unsigned flags; /* IORING_CQE_F_ */
+
+	/* Private. */
+	int in_kernel;
+	struct evring_op *next, *prev;
+	uint64_t reserved[4];
+};
+
+typedef struct evring_op evring_op;
+
+/* Before the first use; data stays as it is. */
+static inline void evring_op_init(struct evring_op *op,
+				  void (*cb)(struct ev_loop *loop,
+					     struct evring_op *op, int revents))
+{
+	op->active = op->pending = op->priority = 0;
+	op->in_kernel = 0;
+	op->cb = cb;
+}
+
+/*
+ * Start op: returns its submission queue entry, to be prepared by the caller at
+ * once.  It is submitted with the next turn of the loop, or before, when the
+ * submission queue is full.  Like any watcher it keeps the loop alive
+ * (ev_unref() if it should not, and ev_ref() before the last event).
+ *
+ * user_data of the entry is evring's.  IOSQE_CQE_SKIP_SUCCESS is not to be set:
+ * the last event would never come.  Linked requests (IOSQE_IO_LINK) are started
+ * one after the other, after evring_reserve().  An entry left as it is does
+ * nothing (IORING_OP_NOP).
+ *
+ * May be called from callbacks, also from the one of its own last event; not
+ * from release and acquire callbacks.  The first start of a loop takes a file
+ * descriptor and the table of fixed files of its ring.
+ *
+ * Returns NULL with errno set on failure, and op is not active:
+ *   EINVAL   op is NULL or has no callback
+ *   EBUSY    op is active
+ *   ENXIO    the loop has no ring: it is not attached, or lost its ring
+ *   EAGAIN   the kernel takes no more requests at the moment
+ *   ENOMEM, EMFILE, ENFILE  no memory, no file descriptor
+ */
+struct io_uring_sqe *evring_op_start(struct ev_loop *loop,
+				     struct evring_op *op);
+
+/*
+ * Ask the kernel to cancel op.  Stop only asks: the last event comes as ever,
+ * mostly with -ECANCELED, but it may have been too late.  Of linked requests
+ * the first is to be cancelled.
+ *
+ * Returns 0; -ENOENT if the kernel does not have op (it was not started, or its
+ * last event is on its way); -EAGAIN if it takes no more requests at the
+ * moment; -EINVAL if op is NULL.
+ */
+int evring_op_cancel(struct ev_loop *loop, struct evring_op *op);
+
+/*
+ * See to it that the next nr operations, started without returning to the loop,
+ * are submitted together: a chain of linked requests ends where a submission
+ * ends.
+ *
+ * Returns 0; -E2BIG if the submission queue is not as long; -ENXIO as above; or
+ * what the kernel said when it was to take the requests before (-EAGAIN,
+ * -EBUSY, -ENOMEM).
+ */
+int evring_reserve(struct ev_loop *loop, unsigned nr);
+
+/*
+ * Make the table of fixed files of loop's ring: nr places, 0 to nr - 1, all
+ * empty; what was there before is gone.  They are filled by requests
+ * (io_uring_prep_accept_direct() and its like; IORING_FILE_INDEX_ALLOC, Linux
+ * 5.19) or by io_uring_register_files_update (evring_ring (loop), ...), and
+ * used with IOSQE_FIXED_FILE.  (io_uring_register_files() itself would fail
+ * with -EBUSY: evring has a fixed file of its own.)
+ *
+ * Returns 0; -EINVAL if nr is more than 1048576; -ENXIO for a loop without a
+ * ring; -EMFILE if nr is more than RLIMIT_NOFILE, or no file descriptor is
+ * left; -ENOMEM.
+ */
+int evring_set_files(struct ev_loop *loop, unsigned nr);
+
+/*
+ * The ring of loop, for what liburing registers with a ring (buffers, rings of
+ * provided buffers, personalities), not to be submitted to or waited on.  It is
+ * good until the loop runs, and as long as evring_stats.ring_rebuilds does not
+ * change: after a fork or a move between threads there is another, with nothing
+ * registered.
+ *
+ * Returns NULL for a loop without a ring.
+ */
+struct io_uring *evring_ring(struct ev_loop *loop);
+
+/*
  * A sentence about a failure of this interface: error is what was returned
  * (negative) or found in errno (positive).  The text is constant.
  */
@@ -278,6 +432,10 @@ struct evring_layout {
 
 	/* The calls of the same names in ev.h, less their ev_. */
 	void (*feed_fd_event)(struct ev_loop *loop, int fd, int revents);
+	void (*feed_event)(struct ev_loop *loop, void *watcher, int revents);
+	int (*clear_pending)(struct ev_loop *loop, void *watcher);
+	void (*ref)(struct ev_loop *loop);
+	void (*unref)(struct ev_loop *loop);
 	void (*cleanup_start)(struct ev_loop *loop, void *watcher);
 	void (*cleanup_stop)(struct ev_loop *loop, void *watcher);
 };

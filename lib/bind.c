@@ -28,7 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "poll.h"
+#include "bind.h"
 #include "probe.h"
 
 #define KNOWN_FLAGS                                                            \
@@ -168,14 +168,15 @@ static void give_back(struct binding *b)
 		      b->host.layout->epoll_poll, b->mintime);
 }
 
+/* Operations hear of it last: for them the loop is not attached any more. */
 static void unbind(struct seat *seat)
 {
 	struct binding *b = seat->binding;
 
 	give_back(b);
 	b->host.layout->cleanup_stop(b->host.loop, &b->cleanup);
-	evr_poll_free(b->poll);
 	leave_seat(seat);
+	evr_poll_free(b->poll);
 	free(b);
 }
 
@@ -372,6 +373,13 @@ EVR_API struct ev_loop *evring_default_loop(unsigned flags,
  * questions
  */
 
+struct evr_poll *evr_bind_find(struct ev_loop *loop)
+{
+	struct binding *b = loop ? find_binding(loop) : NULL;
+
+	return b && !b->is_given_back ? b->poll : NULL;
+}
+
 EVR_API enum evring_tier evring_tier(struct ev_loop *loop)
 {
 	struct binding *b = loop ? find_binding(loop) : NULL;
@@ -402,13 +410,13 @@ static bool is_interval(double seconds)
 EVR_API int evring_set_collect(struct ev_loop *loop, double seconds,
 			       unsigned events)
 {
-	struct binding *b = loop ? find_binding(loop) : NULL;
+	struct evr_poll *poll = evr_bind_find(loop);
 	int error = errno;
 	int r;
 
-	if (!b || b->is_given_back || !is_interval(seconds))
+	if (!poll || !is_interval(seconds))
 		return -EINVAL;
-	r = evr_poll_set_collect(b->poll, seconds, events);
+	r = evr_poll_set_collect(poll, seconds, events);
 	errno = error;
 	return r;
 }

@@ -533,6 +533,10 @@ static const struct evring_layout from_header = {
 	.anfd_egen = offsetof(struct evr_anfd, egen),
 	.cleanup_size = sizeof(ev_cleanup),
 	.feed_fd_event = ev_feed_fd_event,
+	.feed_event = ev_feed_event,
+	.clear_pending = ev_clear_pending,
+	.ref = ev_ref,
+	.unref = ev_unref,
 	.cleanup_start = start_cleanup,
 	.cleanup_stop = stop_cleanup,
 };

@@ -7,9 +7,11 @@ include_HEADERS = include/evring.h include/evring-embed.h
 noinst_LTLIBRARIES += %D%/libevr.la
 %C%_libevr_la_SOURCES = $(evr_sources)
 evr_sources = \
-	%D%/bind.c \
+	%D%/bind.c %D%/bind.h \
 	%D%/evr.h \
+	%D%/flight.c %D%/flight.h \
 	%D%/layout.c %D%/layout.h \
+	%D%/op.c \
 	%D%/poll.c %D%/poll.h \
 	%D%/probe.c %D%/probe.h \
 	%D%/ring.c %D%/ring.h \

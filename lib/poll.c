@@ -74,27 +74,53 @@
 #include <assert.h>
 #include <errno.h>
 #include <ev.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <time.h>
 
+#include "flight.h"
 #include "probe.h"
 #include "ring.h"
 
-/* user_data: what the request was, and for a change of the set its fd. */
+/*
+ * user_data: the address of an operation, or what else the request is, which is
+ * odd, and for a change of the set its fd.
+ */
 enum tag {
-	TAG_HOME,   /* EPOLL_WAIT, or the poll request on the epoll fd */
-	TAG_CANCEL, /* of the above */
-	TAG_ADD,
-	TAG_MOD,
-	TAG_DEL,
-	TAG_RETRY = 8 /* or'ed: the other one failed before */
+	TAG_HOME = 1,  /* EPOLL_WAIT, or the poll request on the epoll fd */
+	TAG_LEAVE = 3, /* cancels the above */
+	TAG_ADD = 5,
+	TAG_MOD = 7,
+	TAG_DEL = 9,
+	TAG_CANCEL = 11, /* cancels an operation, or all requests */
+	TAG_RETRY = 16	 /* or'ed: the other one failed before */
 };
 
 static uint64_t make_tag(unsigned tag, int fd)
 {
-	return (uint64_t)tag << 32 | (uint32_t)fd;
+	return (uint64_t)(uint32_t)fd << 32 | tag;
+}
+
+static unsigned tag_of(uint64_t user_data)
+{
+	return (uint32_t)user_data;
+}
+
+static int fd_of(uint64_t user_data)
+{
+	return (int)(user_data >> 32);
+}
+
+static uint64_t tag_of_op(const struct evring_op *op)
+{
+	return (uint64_t)(uintptr_t)op;
+}
+
+static struct evring_op *op_of(uint64_t user_data)
+{
+	return user_data & 1 ? NULL : (struct evring_op *)(uintptr_t)user_data;
 }
 
 enum home_state { IDLE, ARMED, LEAVING };
@@ -106,6 +132,9 @@ enum {
 	FIRST_EVENTS = 256,
 	MAX_EVENTS = 8192
 };
+
+/* Seconds until a ring that refused is tried again for its operations. */
+static const double LOOK_AGAIN = 0.01;
 
 /* What we remember of an fd besides libev's ANFD.  Promotion will live here. */
 struct evr_fd {
@@ -121,6 +150,7 @@ struct evr_poll {
 	bool lost;     /* the ring is gone and could not be replaced */
 	bool hopeless; /* no memory for what a ring needs: to be lost */
 	bool broken;   /* the ring asks what it should not: to be replaced */
+	bool has_lost_answers; /* an operation may have ended unheard */
 
 	enum home_state state;
 	bool in_ring; /* EPOLL_WAIT; otherwise the polled form */
@@ -137,6 +167,9 @@ struct evr_poll {
 	bool hand_over;	    /* let libev's backend look */
 	bool called;	    /* there was a system call */
 	int nr_reported;
+
+	struct evr_flight flight; /* operations */
+	unsigned nr_files;	  /* fixed ones, in each ring */
 
 	/* Where EPOLL_WAIT puts events, from arming to its answer. */
 	struct epoll_event *events;
@@ -308,6 +341,7 @@ int evr_poll_new(struct evr_poll **ret_poll, const struct evr_host *host,
 	if (!p)
 		return -ENOMEM;
 	p->host = *host;
+	evr_flight_init(&p->flight, host);
 	p->stats = config->stats ? config->stats : &p->own_stats;
 	memset(p->stats, 0, sizeof(*p->stats));
 	ring_config.stats = p->stats;
@@ -503,7 +537,7 @@ static void leave_home(struct evr_poll *p)
 		return;
 	}
 	io_uring_prep_cancel64(sqe, make_tag(TAG_HOME, 0), 0);
-	sqe->user_data = make_tag(TAG_CANCEL, 0);
+	sqe->user_data = make_tag(TAG_LEAVE, 0);
 	p->state = LEAVING;
 }
 
@@ -590,31 +624,85 @@ static void change_failed(struct evr_poll *p, unsigned tag, int fd, int res)
 }
 
 /*
+ * answers
+ */
+
+/* Neither the end of the wait nor a signal: this turn has not taken place. */
+static bool is_refusal(int r)
+{
+	return r < 0 && r != -ETIME && r != -EINTR;
+}
+
+static void op_answered(struct evr_poll *p, struct evring_op *op, int res,
+			unsigned flags)
+{
+	evr_flight_complete(&p->flight, op, res, flags,
+			    !(flags & IORING_CQE_F_MORE));
+	p->nr_reported++;
+	p->stats->op_events++;
+}
+
+/* Of a ring that goes: what is ready will be asked for again. */
+static void last_answer(void *arg, uint64_t user_data, int res, unsigned flags)
+{
+	struct evr_poll *p = arg;
+	struct evring_op *op = op_of(user_data);
+
+	if (op)
+		op_answered(p, op, res, flags);
+}
+
+/* As many as there is memory to remember. */
+static unsigned reap(struct evr_poll *p, evr_ring_complete *answer)
+{
+	unsigned max = UINT_MAX;
+
+	if (evr_flight_has_any(&p->flight))
+		max = evr_flight_reserve(&p->flight,
+					 evr_ring_nr_ready(&p->ring));
+	return evr_ring_reap(&p->ring, max, answer, p);
+}
+
+/*
  * losing and replacing the ring
  */
 
-/* What the kernel was to be told, and was not. */
-static void undo(void *arg, uint64_t user_data)
+/* What the kernel was to be told about the set, and was not.  Operations can
+   wait for the next turn. */
+static bool undo(void *arg, uint64_t user_data)
 {
 	struct evr_poll *p = arg;
-	unsigned tag = (unsigned)(user_data >> 32) & ~(unsigned)TAG_RETRY;
+	unsigned tag = tag_of(user_data) & ~(unsigned)TAG_RETRY;
 
+	if (op_of(user_data) || tag == TAG_CANCEL)
+		return true;
 	if (tag == TAG_HOME) {
 		p->state = IDLE;
-	} else if (tag == TAG_CANCEL) {
+	} else if (tag == TAG_LEAVE) {
 		p->broken |= p->state == LEAVING; /* it asks the old set */
 	} else {
 		p->hand_over = true;
-		p->fds[(uint32_t)user_data].under_way = 0;
-		change_afresh(p, (int)(uint32_t)user_data);
+		p->fds[fd_of(user_data)].under_way = 0;
+		change_afresh(p, fd_of(user_data));
 	}
+	return false;
 }
 
-/* Empty the SQ: libev's backend makes the changes. */
+/* Empty the SQ of changes: libev's backend makes them. */
 static void take_back(struct evr_poll *p)
 {
 	evr_ring_take_back(&p->ring, undo, p);
 	p->look = true; /* hints may not have been taken */
+}
+
+static bool undo_op(void *arg, uint64_t user_data)
+{
+	struct evr_poll *p = arg;
+	struct evring_op *op = op_of(user_data);
+
+	if (op)
+		evr_flight_complete(&p->flight, op, -ECANCELED, 0, true);
+	return false;
 }
 
 /* Another thread cannot wait for what is under way, and a child need not. */
@@ -630,13 +718,52 @@ static void finish_changes(struct evr_poll *p)
 	}
 }
 
+/*
+ * operations in flight when the ring goes
+ *
+ * The kernel is asked to cancel them, and tells what became of each: in a ring
+ * of ours.  Of another thread's, and of one that refuses to be entered, only
+ * what it has told already is known.  Of a parent's, nothing: there they go on.
+ */
+
+static void end_ops(struct evr_poll *p)
+{
+	static const int64_t longest = 100000000;
+	int64_t pause = 1000000;
+	int r = 0;
+
+	while (evr_flight_has_any(&p->flight) && !is_refusal(r)) {
+		r = evr_ring_cancel_all(&p->ring, make_tag(TAG_CANCEL, 0));
+		if (r >= 0)
+			r = evr_ring_wait(&p->ring, pause);
+		reap(p, last_answer);
+		pause = pause < longest ? pause * 2 : longest;
+	}
+}
+
+static void drop_ops(struct evr_poll *p)
+{
+	if (!evr_ring_is_mapped(&p->ring))
+		return;
+	evr_ring_take_back(&p->ring, undo_op, p);
+	reap(p, last_answer);
+	if (evr_ring_is_ours(&p->ring) && !p->has_lost_answers)
+		end_ops(p);
+}
+
 /* (In a forked child the parent will do what the ring did not do yet.) */
 static void drop_ring(struct evr_poll *p)
 {
 	if (evr_ring_is_mapped(&p->ring))
 		take_back(p);
 	finish_changes(p);
-	evr_ring_exit(&p->ring);
+	if (evr_flight_has_any(&p->flight))
+		drop_ops(p);
+	if (evr_flight_has_any(&p->flight) && evr_ring_is_mapped(&p->ring))
+		evr_ring_exit_and_wait(&p->ring);
+	else
+		evr_ring_exit(&p->ring);
+	evr_flight_cancel(&p->flight);
 }
 
 /* Out of what it takes to go on: libev's backend will. */
@@ -653,6 +780,8 @@ void evr_poll_free(struct evr_poll *p)
 		return;
 	if (!p->lost)
 		drop_ring(p);
+	evr_flight_invoke(&p->flight);
+	evr_flight_exit(&p->flight);
 	free(p->events);
 	free(p->changes);
 	free(p->fds);
@@ -667,6 +796,7 @@ static void replace_ring(struct evr_poll *p)
 
 	drop_ring(p);
 	p->broken = false;
+	p->has_lost_answers = false;
 	p->stats->ring_rebuilds++;
 	if (make_ring(p, config) < 0) {
 		p->lost = true;
@@ -700,6 +830,7 @@ static void survive(struct evr_poll *p, int error)
 		error == -EBADR || (evr_ring_is_mapped(&p->ring) &&
 				    evr_ring_has_overflown(&p->ring));
 
+	p->has_lost_answers |= lost_answers;
 	if (will_pass(error))
 		take_back(p);
 	else if (p->ring.has_worked && !p->hopeless)
@@ -915,14 +1046,17 @@ static void home_answered(struct evr_poll *p, int res, unsigned flags)
 static void complete(void *arg, uint64_t user_data, int res, unsigned flags)
 {
 	struct evr_poll *p = arg;
-	unsigned tag = (unsigned)(user_data >> 32);
+	struct evring_op *op = op_of(user_data);
+	unsigned tag = tag_of(user_data);
 
-	if (evr_likely(tag == TAG_HOME))
+	if (op)
+		op_answered(p, op, res, flags);
+	else if (evr_likely(tag == TAG_HOME))
 		home_answered(p, res, flags);
-	else if (tag == TAG_CANCEL)
+	else if (tag == TAG_LEAVE)
 		p->again |= p->state == LEAVING; /* its target is yet to come */
-	else if (res < 0)
-		change_failed(p, tag, (int)(uint32_t)user_data, res);
+	else if (res < 0 && tag != TAG_CANCEL)
+		change_failed(p, tag, fd_of(user_data), res);
 }
 
 /* Nanoseconds, rounded up: a timer must have expired after the wait. */
@@ -942,22 +1076,18 @@ static int enter_ring(struct evr_poll *p, double timeout)
 			    : evr_ring_submit(&p->ring);
 }
 
-/* Neither the end of the wait nor a signal: this turn has not taken place. */
-static bool is_refusal(int r)
-{
-	return r < 0 && r != -ETIME && r != -EINTR;
-}
-
 /* What came in an enter that returned r. */
 static int take_answers(struct evr_poll *p, int r)
 {
+	unsigned nr;
+
 	if (evr_unlikely(!evr_ring_is_mapped(&p->ring)))
 		return -EINTR; /* trap h */
-	evr_ring_reap(&p->ring, complete, p);
-	while (evr_unlikely(evr_ring_has_overflown(&p->ring) &&
+	nr = reap(p, complete);
+	while (evr_unlikely(nr && evr_ring_has_overflown(&p->ring) &&
 			    !is_refusal(r))) {
 		r = evr_ring_submit(&p->ring);
-		evr_ring_reap(&p->ring, complete, p);
+		nr = reap(p, complete);
 	}
 	return r;
 }
@@ -1005,7 +1135,7 @@ static bool look_before_waiting(struct evr_poll *p, int *r)
 	if (evr_ring_has_unsent(&p->ring) || p->state == IDLE)
 		*r = ask_ring(p, 0.);
 	else /* a change that was flushed may have failed */
-		evr_ring_reap(&p->ring, complete, p);
+		reap(p, complete);
 	if (*r < 0 || p->again || look_at_home(p))
 		return true;
 	*r = ask_ring(p, 0.);
@@ -1018,7 +1148,7 @@ static int turn_polled(struct evr_poll *p, double timeout)
 
 	if (p->look && look_before_waiting(p, &r))
 		return r;
-	r = ask_ring(p, timeout);
+	r = ask_ring(p, p->nr_reported ? 0. : timeout);
 	if (p->look)
 		look_at_home(p);
 	return r;
@@ -1140,6 +1270,8 @@ static void let_libev_look(struct evr_poll *p, int r, double timeout)
 {
 	if (!is_refusal(r) || p->nr_reported || p->nr_always)
 		timeout = 0.;
+	else if (timeout > LOOK_AGAIN && evr_flight_has_any(&p->flight))
+		timeout = LOOK_AGAIN; /* the ring may be entered by then */
 	p->stats->handed_over++;
 	evr_host_poll(&p->host, timeout);
 }
@@ -1149,7 +1281,7 @@ bool evr_poll_turn(struct evr_poll *p, double timeout)
 	int r = -ENXIO;
 
 	p->stats->turns++;
-	p->nr_reported = 0;
+	p->nr_reported = evr_flight_is_pending(&p->flight);
 	p->hand_over = false;
 	p->called = false;
 	if (evr_likely(ready_ring(p))) {
@@ -1164,6 +1296,77 @@ bool evr_poll_turn(struct evr_poll *p, double timeout)
 	if (evr_unlikely(p->hand_over || is_refusal(r)))
 		let_libev_look(p, r, timeout);
 	return !p->lost;
+}
+
+/*
+ * operations
+ */
+
+int evr_poll_start(struct evr_poll *p, struct evring_op *op,
+		   struct io_uring_sqe **ret_sqe)
+{
+	struct io_uring_sqe *sqe;
+	int r;
+
+	if (evr_unlikely(!ready_ring(p)))
+		return -ENXIO;
+	if (evr_unlikely(!evr_ring_is_guarded(&p->ring))) {
+		r = evr_ring_guard(&p->ring, p->nr_files);
+		if (r < 0)
+			return r;
+	}
+	if (evr_unlikely(!evr_flight_reserve(&p->flight, 1)))
+		return -ENOMEM;
+	sqe = evr_ring_get_sqe(&p->ring);
+	if (evr_unlikely(!sqe))
+		return -EAGAIN;
+	sqe->user_data = tag_of_op(op);
+	evr_flight_start(&p->flight, op);
+	p->stats->ops++;
+	*ret_sqe = sqe;
+	return 0;
+}
+
+int evr_poll_cancel(struct evr_poll *p, struct evring_op *op)
+{
+	struct io_uring_sqe *sqe;
+
+	if (!evr_flight_has(op))
+		return -ENOENT;
+	if (!ready_ring(p) || !evr_flight_has(op))
+		return 0; /* it was cancelled with its ring */
+	sqe = evr_ring_get_sqe(&p->ring);
+	if (!sqe)
+		return -EAGAIN;
+	io_uring_prep_cancel64(sqe, tag_of_op(op), 0);
+	if (p->ring.config.have & EVR_HAVE_CQE_SKIP)
+		sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
+	sqe->user_data = make_tag(TAG_CANCEL, 0);
+	return 0;
+}
+
+int evr_poll_reserve(struct evr_poll *p, unsigned nr)
+{
+	if (!ready_ring(p))
+		return -ENXIO;
+	return evr_ring_reserve(&p->ring, nr);
+}
+
+int evr_poll_set_files(struct evr_poll *p, unsigned nr)
+{
+	int r;
+
+	if (!ready_ring(p))
+		return -ENXIO;
+	r = evr_ring_guard(&p->ring, nr);
+	if (r >= 0)
+		p->nr_files = nr;
+	return r;
+}
+
+struct io_uring *evr_poll_ring(struct evr_poll *p)
+{
+	return ready_ring(p) ? &p->ring.uring : NULL;
 }
 
 enum evring_tier evr_poll_tier(const struct evr_poll *p)

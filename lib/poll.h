@@ -25,7 +25,10 @@ struct evr_poll;
 int evr_poll_new(struct evr_poll **ret_poll, const struct evr_host *host,
 		 const struct evr_poll_config *config);
 
-/* Takes NULL.  libev's epoll set is as its own backend would have left it. */
+/*
+ * Takes NULL.  libev's epoll set is as its own backend would have left it.
+ * Operations are cancelled, and all that they have not heard of is told now.
+ */
 void evr_poll_free(struct evr_poll *poll);
 
 /* libev wants other events of fd.  False: no ring, ask libev's backend. */
@@ -40,6 +43,21 @@ bool evr_poll_turn(struct evr_poll *poll, double timeout);
 /* evring_set_collect(), with valid arguments and while there is a ring. */
 int evr_poll_set_collect(struct evr_poll *poll, double seconds,
 			 unsigned events);
+
+struct io_uring_sqe;
+
+/*
+ * evring_op_start() for an op that is not active.  Returns 0 or -errno: -ENXIO
+ * if there is no ring.
+ */
+int evr_poll_start(struct evr_poll *poll, struct evring_op *op,
+		   struct io_uring_sqe **ret_sqe);
+
+/* evring_op_cancel(), evring_reserve(), evring_set_files(), evring_ring() */
+int evr_poll_cancel(struct evr_poll *poll, struct evring_op *op);
+int evr_poll_reserve(struct evr_poll *poll, unsigned nr);
+int evr_poll_set_files(struct evr_poll *poll, unsigned nr);
+struct io_uring *evr_poll_ring(struct evr_poll *poll);
 
 enum evring_tier evr_poll_tier(const struct evr_poll *poll);
 const struct evring_stats *evr_poll_stats(const struct evr_poll *poll);

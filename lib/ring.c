@@ -54,10 +54,14 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "self.h"
@@ -230,6 +234,7 @@ static int init_by_steps(struct evr_ring *ring,
 	int r;
 
 	memset(ring, 0, sizeof(*ring));
+	ring->guard = -1;
 	ring->config = *config;
 	*ret_step = EVR_STEP_SETUP;
 	r = evr_self_init();
@@ -566,6 +571,14 @@ struct io_uring_sqe *evr_ring_get_sqe(struct evr_ring *ring)
 	return sqe;
 }
 
+int evr_ring_reserve(struct evr_ring *ring, unsigned nr)
+{
+	if (nr > ring->uring.sq.ring_entries)
+		return -E2BIG;
+	return io_uring_sq_space_left(&ring->uring) < nr ? evr_ring_flush(ring)
+							 : 0;
+}
+
 unsigned evr_ring_sqe_index(const struct evr_ring *ring,
 			    const struct io_uring_sqe *sqe)
 {
@@ -577,17 +590,21 @@ unsigned evr_ring_entries(const struct evr_ring *ring)
 	return ring->uring.sq.ring_entries;
 }
 
+/* While each is called the SQ is empty. */
 void evr_ring_take_back(struct evr_ring *ring,
-			void (*each)(void *arg, uint64_t user_data), void *arg)
+			bool (*each)(void *arg, uint64_t user_data), void *arg)
 {
 	struct io_uring_sq *sq = &ring->uring.sq;
 	unsigned head = io_uring_smp_load_acquire(sq->khead);
-	unsigned i, tail = sq->sqe_tail;
+	unsigned i, kept = head, tail = sq->sqe_tail;
 
 	sq->sqe_head = sq->sqe_tail = head;
 	io_uring_smp_store_release(sq->ktail, head);
 	for (i = head; i != tail; i++)
-		each(arg, sq->sqes[i & sq->ring_mask].user_data);
+		if (each(arg, sq->sqes[i & sq->ring_mask].user_data))
+			sq->sqes[kept++ & sq->ring_mask] =
+				sq->sqes[i & sq->ring_mask];
+	sq->sqe_tail = kept;
 }
 
 /* Returns 0, -ENOENT if there is none, or -ETIME if it does not end. */
@@ -621,8 +638,13 @@ int evr_ring_finish(const struct evr_ring *ring, uint64_t user_data)
  * reap
  */
 
-void evr_ring_reap(struct evr_ring *ring, evr_ring_complete *complete,
-		   void *arg)
+unsigned evr_ring_nr_ready(const struct evr_ring *ring)
+{
+	return io_uring_cq_ready(&ring->uring);
+}
+
+unsigned evr_ring_reap(struct evr_ring *ring, unsigned max,
+		       evr_ring_complete *complete, void *arg)
 {
 	struct io_uring_cqe *cqe;
 	unsigned head, nr_reaped = 0;
@@ -631,11 +653,14 @@ void evr_ring_reap(struct evr_ring *ring, evr_ring_complete *complete,
 		ring->config.stats->overflows++;
 	io_uring_for_each_cqe(&ring->uring, head, cqe)
 	{
+		if (evr_unlikely(nr_reaped == max))
+			break;
 		complete(arg, cqe->user_data, cqe->res, cqe->flags);
 		nr_reaped++;
 	}
 	io_uring_cq_advance(&ring->uring, nr_reaped);
 	ring->config.stats->completions += nr_reaped;
+	return nr_reaped;
 }
 
 /*
@@ -661,35 +686,134 @@ static void exit_in_child(struct evr_ring *ring)
 		close(ring->uring.ring_fd);
 }
 
-/*
- * End all requests now.  Closing the ring would do so some milliseconds later,
- * and until then they hold their files.
- */
-static void cancel_all(struct evr_ring *ring)
+int evr_ring_cancel_all(struct evr_ring *ring, uint64_t user_data)
 {
 	struct io_uring_sqe *sqe = evr_ring_get_sqe(ring);
 
 	if (!sqe)
-		return;
+		return -EAGAIN;
 	io_uring_prep_cancel64(
 		sqe, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
-	(void)evr_ring_submit(ring);
+	sqe->user_data = user_data;
+	return 0;
 }
 
-void evr_ring_exit(struct evr_ring *ring)
+/* Closing the ring would end requests some milliseconds later, and until then
+   they hold their files. */
+static void end_requests(struct evr_ring *ring)
+{
+	if (ring->enabled && ring->thread == evr_thread_id() &&
+	    evr_ring_cancel_all(ring, 0) >= 0)
+		(void)evr_ring_submit(ring);
+}
+
+static void close_ring(struct evr_ring *ring)
 {
 	if (!evr_ring_is_mapped(ring)) {
 		exit_in_child(ring);
 		return;
 	}
-	if (ring->enabled && ring->thread == evr_thread_id())
-		cancel_all(ring);
+	end_requests(ring);
 	unregister_ring_fd(ring);
 	if (!fd_is_ring(ring->uring.ring_fd))
 		ring->uring.ring_fd = -1; /* trap g */
 	io_uring_queue_exit(&ring->uring);
 	if (ring->region)
 		munmap(ring->region, region_size());
+}
+
+static bool has_guard(const struct evr_ring *ring)
+{
+	struct stat st;
+
+	return ring->guard >= 0 && fstat(ring->guard, &st) == 0 &&
+	       S_ISFIFO(st.st_mode) && st.st_ino == ring->guard_inode;
+}
+
+void evr_ring_exit(struct evr_ring *ring)
+{
+	close_ring(ring);
+	if (has_guard(ring))
+		close(ring->guard);
+}
+
+void evr_ring_exit_and_wait(struct evr_ring *ring)
+{
+	struct pollfd end = { .fd = ring->guard };
+
+	close_ring(ring);
+	if (!has_guard(ring))
+		return;
+	while (poll(&end, 1, -1) < 0 && errno == EINTR)
+		;
+	close(ring->guard);
+}
+
+/*
+ * guard
+ *
+ * The kernel ends the requests of a closed ring in the background, and until
+ * then writes to what they name.  It tells nobody when it is done.  But the
+ * last thing it does is to close the fixed files of the ring; so one of them is
+ * the writing end of a pipe, which nobody else has.
+ */
+
+/* It would keep the ring alive, until its thread says otherwise (trap e). */
+static void give_up_place(struct evr_ring *ring)
+{
+	unregister_ring_fd(ring);
+	ring->enter_fd = ring->uring.ring_fd;
+	ring->enter_flags &= ~(unsigned)IORING_ENTER_REGISTERED_RING;
+	ring->config.have &= ~(unsigned)EVR_HAVE_REGISTERED_RING;
+}
+
+/* A table in which only the last file is there. */
+static int register_last(struct evr_ring *ring, unsigned nr_files, int fd)
+{
+	int *fds = malloc((nr_files + 1) * sizeof(*fds));
+	int r;
+
+	if (!fds)
+		return -ENOMEM;
+	memset(fds, 0xff, nr_files * sizeof(*fds));
+	fds[nr_files] = fd;
+	r = io_uring_register_files(&ring->uring, fds, nr_files + 1);
+	free(fds);
+	return r;
+}
+
+static void drop_guard(struct evr_ring *ring)
+{
+	if (!has_guard(ring))
+		return;
+	(void)io_uring_unregister_files(&ring->uring);
+	close(ring->guard);
+	ring->guard = -1;
+}
+
+int evr_ring_guard(struct evr_ring *ring, unsigned nr_files)
+{
+	struct stat st;
+	int fds[2], r;
+
+	drop_guard(ring);
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	r = register_last(ring, nr_files, fds[1]);
+	close(fds[1]);
+	if (r < 0 || fstat(fds[0], &st) < 0) {
+		close(fds[0]);
+		return r < 0 ? r : -errno;
+	}
+	ring->guard = fds[0];
+	ring->guard_inode = st.st_ino;
+	give_up_place(ring);
+	return 0;
+}
+
+bool evr_ring_is_guarded(const struct evr_ring *ring)
+{
+	return ring->guard >= 0;
 }
 
 /*
@@ -815,7 +939,7 @@ static int try_min_wait(struct evr_ring *ring, unsigned min_us)
 	r = evr_ring_submit(ring);
 	if (r < 0)
 		return r;
-	evr_ring_reap(ring, see_last, &last);
+	evr_ring_reap(ring, 3, see_last, &last);
 	return (int)(last - FAR);
 }
 

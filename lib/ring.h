@@ -7,6 +7,8 @@
 
 #include <evring.h>
 
+#include <sys/types.h>
+
 #include "evr.h"
 #include "uapi.h"
 
@@ -55,6 +57,9 @@ struct evr_ring {
 	int enter_fd;
 	unsigned enter_flags; /* in every enter */
 	unsigned wait_flags;  /* besides, in one that may sleep */
+
+	int guard;	   /* a pipe that ends with the ring, -1: none; */
+	ino_t guard_inode; /* in case the program closes it (trap g) */
 };
 
 /*
@@ -84,10 +89,29 @@ int evr_ring_try_min_wait(const struct evr_ring_config *config,
 			  unsigned min_us);
 
 /*
+ * Prepare a ring of ours for evr_ring_exit_and_wait(): for requests that name
+ * memory.  Makes a table of nr_files fixed files, all empty, and one more of
+ * our own; takes one fd.  Returns 0 or -errno.
+ */
+int evr_ring_guard(struct evr_ring *ring, unsigned nr_files);
+bool evr_ring_is_guarded(const struct evr_ring *ring);
+
+/*
  * Close the ring, from whatever process or thread.  Ends all requests.  In a
  * forked child it does not touch what is the parent's.
  */
 void evr_ring_exit(struct evr_ring *ring);
+
+/*
+ * The same for a guarded ring, and return only when the kernel has let go of
+ * all memory that requests named.  (A forked child that has a copy of the ring
+ * fd keeps it from doing so.)
+ */
+void evr_ring_exit_and_wait(struct evr_ring *ring);
+
+/* Have the next enter cancel all requests.  The answer has user_data.  Returns
+   0, or -EAGAIN if the kernel takes no SQE. */
+int evr_ring_cancel_all(struct evr_ring *ring, uint64_t user_data);
 
 /* Is the memory of the ring there?  Not in a forked child. */
 bool evr_ring_is_mapped(const struct evr_ring *ring);
@@ -100,6 +124,12 @@ bool evr_ring_is_ours(const struct evr_ring *ring);
  * letting the kernel finish anything.  Returns NULL if the kernel takes none.
  */
 struct io_uring_sqe *evr_ring_get_sqe(struct evr_ring *ring);
+
+/*
+ * See to it that the next nr SQEs are submitted together, if nothing else is
+ * submitted before.  Returns 0, -E2BIG if the SQ has no such room, or -errno.
+ */
+int evr_ring_reserve(struct evr_ring *ring, unsigned nr);
 
 /* Which slot of the SQ this is: 0 to evr_ring_entries() - 1. */
 unsigned evr_ring_sqe_index(const struct evr_ring *ring,
@@ -155,20 +185,24 @@ bool evr_ring_has_news(const struct evr_ring *ring);
 /* Were completions put aside because the CQ was full? */
 bool evr_ring_has_overflown(const struct evr_ring *ring);
 
+/* How many completions are in the CQ. */
+unsigned evr_ring_nr_ready(const struct evr_ring *ring);
+
 /*
- * Hand every completion in the CQ to complete (arg, user_data, res, flags), in
- * order.  complete may take SQEs.
+ * Hand the first max completions in the CQ, and those that come meanwhile, to
+ * complete (arg, user_data, res, flags), in order.  complete may take SQEs.
+ * Returns how many there were.
  */
 typedef void evr_ring_complete(void *arg, uint64_t user_data, int res,
 			       unsigned flags);
-void evr_ring_reap(struct evr_ring *ring, evr_ring_complete *complete,
-		   void *arg);
+unsigned evr_ring_reap(struct evr_ring *ring, unsigned max,
+		       evr_ring_complete *complete, void *arg);
 
 /*
- * Empty the SQ of what was filled and not yet submitted, and call each (arg,
- * user_data) for it.  each takes no SQEs.
+ * Take what was filled and not yet submitted out of the SQ: call each (arg,
+ * user_data) for it, which returns whether it is to stay, and takes no SQEs.
  */
 void evr_ring_take_back(struct evr_ring *ring,
-			void (*each)(void *arg, uint64_t user_data), void *arg);
+			bool (*each)(void *arg, uint64_t user_data), void *arg);
 
 #endif

@@ -30,7 +30,7 @@ static const char *const counters[] = {
 	"waits_copied", "waits_avoided", "requests",
 	"completions",	"events",	 "stale_completions",
 	"overflows",	"handed_over",	 "ring_rebuilds",
-	"rings_lost",
+	"rings_lost",	"ops",		 "op_events",
 };
 
 static_assert(sizeof(counters) / sizeof(counters[0]) == EVR_NR_COUNTERS,

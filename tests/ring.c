@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -106,7 +107,7 @@ static void see(void *arg, uint64_t user_data, int res, unsigned flags)
 static int reap(struct evr_ring *r)
 {
 	seen.nr = 0;
-	evr_ring_reap(r, see, &seen);
+	evr_ring_reap(r, UINT_MAX, see, &seen);
 	return seen.nr;
 }
 
@@ -663,9 +664,10 @@ START_TEST(news_and_unsent_tell_the_truth)
 }
 END_TEST
 
-static void note(void *arg, uint64_t user_data)
+static bool note(void *arg, uint64_t user_data)
 {
 	see(arg, user_data, 0, 0);
+	return false;
 }
 
 START_TEST(unsent_is_taken_back_in_order)
