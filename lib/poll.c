@@ -1281,10 +1281,11 @@ bool evr_poll_turn(struct evr_poll *p, double timeout)
 	int r = -ENXIO;
 
 	p->stats->turns++;
-	p->nr_reported = evr_flight_is_pending(&p->flight);
+	p->nr_reported = 0;
 	p->hand_over = false;
 	p->called = false;
 	if (evr_likely(ready_ring(p))) {
+		p->nr_reported += evr_flight_is_pending(&p->flight);
 		r = evr_unlikely(p->interval > 0.)
 			    ? collect_and_ask(p, &timeout)
 			    : ask(p, timeout);

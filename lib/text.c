@@ -18,7 +18,16 @@ static const struct {
 	{ EINVAL, "the caller of evring passed something invalid: a NULL "
 	  "pointer, an unknown flag or feature name, a value out of range, or a "
 	  "loop that is not attached" },
-	{ EBUSY, "the loop is attached to evring already" },
+	{ EBUSY, "the loop is attached to evring already, or the operation "
+	  "is started already and its last event has not come" },
+	{ ENXIO, "the loop has no ring: evring is not attached to it, or was "
+	  "refused, or lost the ring; see evring_tier()" },
+	{ EAGAIN, "the kernel takes no more requests at the moment: let the "
+	  "loop run, then try again" },
+	{ ENOENT, "the kernel does not have this operation: it was not "
+	  "started, or its last event is on its way" },
+	{ E2BIG, "so many operations cannot be submitted together: attach with "
+	  "more entries" },
 	{ ENOTSUP, "evring cannot attach to this loop: it does not use libev's "
 	  "epoll backend (see LIBEV_FLAGS and the flags it was made with), or "
 	  "the layout of this libev could not be proven; or "
@@ -36,7 +45,8 @@ static const struct {
 	  "io_uring_register" },
 	{ EACCES, "io_uring is forbidden by a security module (SELinux, "
 	  "AppArmor or alike): see its log" },
-	{ EMFILE, "no file descriptor left in this process (one is needed): "
+	{ EMFILE, "no file descriptor left in this process (a loop needs one, "
+	  "with operations two; fixed files count, too): "
 	  "raise RLIMIT_NOFILE, ulimit -n" },
 	{ ENFILE, "no file descriptor left in the whole system: raise the "
 	  "sysctl fs.file-max" },

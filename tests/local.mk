@@ -55,6 +55,7 @@ unit_tests = \
 	%D%/facts.t \
 	%D%/layout.t \
 	%D%/mutant.t \
+	%D%/op.t \
 	%D%/poll.t \
 	%D%/probe.t \
 	%D%/region.t \
@@ -78,6 +79,9 @@ unit_tests = \
 %C%_mutant_t_SOURCES = %D%/mutant.c $(test_common)
 %C%_mutant_t_CFLAGS = $(test_cflags)
 %C%_mutant_t_LDADD = $(test_libs)
+%C%_op_t_SOURCES = %D%/op.c $(test_common)
+%C%_op_t_CFLAGS = $(test_cflags)
+%C%_op_t_LDADD = $(test_libs)
 %C%_poll_t_SOURCES = %D%/poll.c $(test_common)
 %C%_poll_t_CFLAGS = $(test_cflags)
 %C%_poll_t_LDADD = $(test_libs)
