@@ -151,8 +151,10 @@ struct evring_config {
  *
  * May be called before or after watchers are started, also from a callback of
  * the loop, but not from its release or acquire callbacks.  Takes no ownership
- * of loop; the ring goes away with evring_detach() or ev_loop_destroy().  Uses
- * one file descriptor.
+ * of loop; the ring goes away with evring_detach() or ev_loop_destroy().  (A
+ * program whose ev_set_invoke_pending_cb() callback may invoke nothing calls
+ * evring_detach() first: the cleanup watcher must be invoked.)  Uses one file
+ * descriptor.
  *
  * Returns 0; or, with loop as it was (or on its own backend, if an attachment
  * with EVRING_GIVE_WAY was to be replaced):
