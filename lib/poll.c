@@ -735,6 +735,9 @@ static void end_ops(struct evr_poll *p)
 	while (evr_flight_has_any(&p->flight) && !is_refusal(r)) {
 		r = evr_ring_cancel_all(&p->ring, make_tag(TAG_CANCEL, 0));
 		if (r >= 0)
+			r = evr_ring_submit(&p->ring);
+		reap(p, last_answer);
+		if (evr_flight_has_any(&p->flight) && !is_refusal(r))
 			r = evr_ring_wait(&p->ring, pause);
 		reap(p, last_answer);
 		pause = pause < longest ? pause * 2 : longest;

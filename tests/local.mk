@@ -125,6 +125,7 @@ scenarios = \
 	%D%/conform/kinds.c \
 	%D%/conform/loops.c \
 	%D%/conform/many.c \
+	%D%/conform/operations.c \
 	%D%/conform/peers.c \
 	%D%/conform/readiness.c \
 	%D%/conform/reuse.c \

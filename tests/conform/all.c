@@ -46,4 +46,5 @@ void add_all_scenarios(void)
 	add_threads();
 	add_attaching();
 	add_many();
+	add_operations();
 }

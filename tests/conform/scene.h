@@ -96,6 +96,7 @@ void add_forks(void);
 void add_threads(void);
 void add_attaching(void);
 void add_many(void);
+void add_operations(void);
 
 /*
  * the scene of a test
