@@ -57,13 +57,13 @@ never 'ring, probe and self know nothing of libev' "$ev" \
 never 'nor do they know of layouts and bindings' \
 	'include "(layout|poll|bind)\.h"' \
 	evr.h probe.[ch] ring.[ch] self.[ch] text.c
-never 'layout and bind know nothing of io_uring' "$uring|io_uring_|IORING_" \
-	layout.[ch] bind.c
+never 'layout, bind and flight know nothing of io_uring' \
+	"$uring|io_uring_|IORING_" layout.[ch] bind.[ch] flight.[ch]
 never 'no header of ours brings in libev or liburing but ring.h' \
-	"$ev|include <liburing" evr.h layout.h poll.h probe.h self.h evring.h \
-	evring-embed.h
+	"$ev|include <liburing" evr.h bind.h layout.h poll.h probe.h self.h \
+	evring.h evring-embed.h
 never 'ring knows nothing of the environment' 'getenv' \
-	layout.c ring.c poll.c bind.c self.c text.c
+	layout.c ring.c poll.c bind.c flight.c op.c self.c text.c
 never 'the library prints nothing and never exits' \
 	'\<(printf|fprintf|puts|perror|abort|exit|_exit)[[:space:]]*\(' ./*.c
 
@@ -79,10 +79,11 @@ only_in 'memory of others is read in one place' 'process_vm_readv' 1 layout.c
 # layout.c proves by use on loops of its own; else bind.c alone writes.
 never 'only bind replaces what is in the struct of libev' \
 	'evr_field\([^)]*(modify|poll|mintime)\)' \
-	ring.[ch] probe.[ch] poll.[ch] self.[ch] text.c layout.h
+	ring.[ch] probe.[ch] poll.[ch] flight.[ch] op.c self.[ch] text.c \
+	layout.h
 only_in 'and in three lines' '\*evr_field\(.*\)[[:space:]]*=[^=]' 3 bind.c
 some 'of one function' '^static void put_functions' bind.c
 never 'offsets are known to layout and to evring-embed.h only' 'offsetof' \
-	bind.c poll.[ch] probe.[ch] ring.[ch] self.[ch] text.c evr.h evring.h
+	bind.[ch] op.c poll.[ch] probe.[ch] ring.[ch] self.[ch] text.c evr.h evring.h
 
 exit "$failed"
