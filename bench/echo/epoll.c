@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * epoll.c - an echo server on libev's watchers, with read and write: on libev's
+ * own epoll, and the same loop attached to evring.
+ */
+#include "config.h"
+
+#include <err.h>
+#include <errno.h>
+#include <ev.h>
+#include <evring.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "echo.h"
+
+struct connection {
+	ev_io io;
+	char buffer[ECHO_BUFFER_SIZE];
+	size_t offset, size; /* what is to be sent */
+};
+
+static struct echo_counts *counts;
+
+static void leave(struct ev_loop *loop, struct connection *c)
+{
+	ev_io_stop(loop, &c->io);
+	close(c->io.fd);
+	free(c);
+}
+
+static void wait_for(struct ev_loop *loop, struct connection *c, int events)
+{
+	if ((c->io.events & (EV_READ | EV_WRITE)) == events)
+		return;
+	ev_io_stop(loop, &c->io);
+	ev_io_set(&c->io, c->io.fd, events);
+	ev_io_start(loop, &c->io);
+}
+
+static void send_on(struct ev_loop *loop, struct connection *c)
+{
+	ssize_t nr = send(c->io.fd, c->buffer + c->offset, c->size - c->offset,
+			  MSG_NOSIGNAL);
+
+	counts->calls++;
+	if (nr < 0 && errno != EAGAIN) {
+		leave(loop, c);
+		return;
+	}
+	c->offset += nr > 0 ? (size_t)nr : 0;
+	wait_for(loop, c, c->offset == c->size ? EV_READ : EV_WRITE);
+}
+
+static void on_ready(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct connection *c = (struct connection *)w;
+	ssize_t nr;
+
+	if (revents & EV_WRITE) {
+		send_on(loop, c);
+		return;
+	}
+	nr = recv(w->fd, c->buffer, sizeof(c->buffer), 0);
+	counts->calls++;
+	if (nr < 0 && errno == EAGAIN)
+		return;
+	if (nr <= 0) {
+		leave(loop, c);
+		return;
+	}
+	counts->messages++;
+	c->offset = 0;
+	c->size = (size_t)nr;
+	send_on(loop, c);
+}
+
+static void on_connection(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct connection *c;
+	int fd = accept4(w->fd, NULL, NULL, SOCK_NONBLOCK);
+
+	(void)revents;
+	if (fd < 0)
+		return;
+	c = malloc(sizeof(*c));
+	ev_io_init(&c->io, on_ready, fd, EV_READ);
+	ev_io_start(loop, &c->io);
+}
+
+static void count_wait(struct ev_loop *loop)
+{
+	(void)loop;
+	counts->calls++;
+}
+
+static void no_count(struct ev_loop *loop)
+{
+	(void)loop;
+}
+
+static void serve_on(struct ev_loop *loop, int listener)
+{
+	static ev_io accepting;
+
+	ev_set_loop_release_cb(loop, count_wait, no_count);
+	ev_io_init(&accepting, on_connection, listener, EV_READ);
+	ev_io_start(loop, &accepting);
+	ev_run(loop, 0);
+}
+
+static void serve_epoll(int listener, struct echo_counts *shared)
+{
+	counts = shared;
+	serve_on(ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV), listener);
+}
+
+static void serve_ring(int listener, struct echo_counts *shared)
+{
+	struct ev_loop *loop = evring_loop_new(EVFLAG_NOENV, NULL);
+
+	if (!loop)
+		err(1, "evring");
+	counts = shared;
+	serve_on(loop, listener);
+}
+
+const struct echo_server echo_epoll = { "epoll", "libev, read and write",
+					serve_epoll };
+const struct echo_server echo_ring = { "watchers", "the same on evring",
+				       serve_ring };

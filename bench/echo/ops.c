@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ops.c - the echo server of uring.c, request by request, as operations of a
+ * libev loop.
+ */
+#include "config.h"
+
+#include <err.h>
+#include <errno.h>
+#include <ev.h>
+#include <evring.h>
+#include <liburing.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "echo.h"
+
+struct connection;
+
+/* Of each buffer: the send that it is in, or waits for. */
+struct piece {
+	evring_op send;
+	struct connection *connection;
+	unsigned offset, size;
+	int next; /* of this connection; -1: none */
+};
+
+struct connection {
+	evring_op receive;
+	int fd;
+	int first, last; /* pieces to send; -1: none */
+	int nr_requests;
+	int is_over;
+};
+
+static struct ev_loop *the_loop;
+static struct io_uring_buf_ring *group;
+static char *memory;
+static struct piece pieces[ECHO_NR_BUFFERS];
+static struct echo_counts *counts;
+
+static struct io_uring_sqe *start(evring_op *op)
+{
+	struct io_uring_sqe *sqe = evring_op_start(the_loop, op);
+
+	if (!sqe)
+		err(1, "evring_op_start");
+	return sqe;
+}
+
+static char *buffer_at(int i)
+{
+	return memory + (size_t)i * ECHO_BUFFER_SIZE;
+}
+
+static void give_back(int i)
+{
+	io_uring_buf_ring_add(group, buffer_at(i), ECHO_BUFFER_SIZE,
+			      (unsigned short)i,
+			      io_uring_buf_ring_mask(ECHO_NR_BUFFERS), 0);
+	io_uring_buf_ring_advance(group, 1);
+}
+
+static void start_receive(struct connection *c)
+{
+	struct io_uring_sqe *sqe = start(&c->receive);
+
+	io_uring_prep_recv_multishot(sqe, c->fd, NULL, 0, 0);
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	sqe->buf_group = ECHO_GROUP;
+	c->nr_requests++;
+}
+
+static void start_send(struct connection *c)
+{
+	struct piece *piece = &pieces[c->first];
+
+	io_uring_prep_send(start(&piece->send), c->fd,
+			   buffer_at(c->first) + piece->offset,
+			   piece->size - piece->offset, MSG_NOSIGNAL);
+	c->nr_requests++;
+}
+
+static void append(struct connection *c, int i, unsigned size)
+{
+	pieces[i].connection = c;
+	pieces[i].offset = 0;
+	pieces[i].size = size;
+	pieces[i].next = -1;
+	if (c->first < 0) {
+		c->first = c->last = i;
+		start_send(c);
+	} else {
+		pieces[c->last].next = i;
+		c->last = i;
+	}
+}
+
+static void leave(struct connection *c)
+{
+	if (c->nr_requests)
+		return;
+	while (c->first >= 0) {
+		give_back(c->first);
+		c->first = pieces[c->first].next;
+	}
+	close(c->fd);
+	free(c);
+}
+
+static void on_receive(struct ev_loop *loop, evring_op *op, int revents)
+{
+	struct connection *c = (struct connection *)op;
+	int more = ev_is_active(op);
+
+	(void)loop;
+	(void)revents;
+	c->nr_requests -= !more;
+	if (op->res > 0) {
+		counts->messages++;
+		append(c, (int)(op->flags >> IORING_CQE_BUFFER_SHIFT),
+		       (unsigned)op->res);
+	}
+	if (more)
+		return;
+	if (op->res > 0 || op->res == -ENOBUFS)
+		start_receive(c);
+	else
+		c->is_over = 1;
+	if (c->is_over)
+		leave(c);
+}
+
+static void on_send(struct ev_loop *loop, evring_op *op, int revents)
+{
+	struct piece *piece = (struct piece *)op;
+	struct connection *c = piece->connection;
+	int i = c->first;
+
+	(void)loop;
+	(void)revents;
+	c->nr_requests--;
+	if (op->res < 0) {
+		c->is_over = 1;
+		shutdown(c->fd, SHUT_RDWR);
+		leave(c);
+		return;
+	}
+	piece->offset += (unsigned)op->res;
+	if (piece->offset == piece->size) {
+		c->first = piece->next;
+		give_back(i);
+	}
+	if (c->first >= 0)
+		start_send(c);
+	else if (c->is_over)
+		leave(c);
+}
+
+static void on_accept(struct ev_loop *loop, evring_op *op, int revents)
+{
+	struct connection *c;
+
+	(void)loop;
+	(void)revents;
+	if (op->res < 0)
+		errx(1, "accept: %d", op->res);
+	c = calloc(1, sizeof(*c));
+	evring_op_init(&c->receive, on_receive);
+	c->fd = op->res;
+	c->first = -1;
+	start_receive(c);
+}
+
+/* As many system calls as enters: another watcher would cost turns. */
+static void count_enters(struct ev_loop *loop, ev_prepare *w, int revents)
+{
+	struct evring_stats stats;
+
+	(void)w;
+	(void)revents;
+	if (evring_stats(loop, &stats) == 0)
+		counts->calls = stats.enters;
+}
+
+static void serve(int listener, struct echo_counts *shared)
+{
+	struct evring_config config = { .entries = 1024 };
+	static ev_prepare prepare;
+	static evring_op accepting;
+	int i, r = 0;
+
+	counts = shared;
+	the_loop = evring_loop_new(EVFLAG_NOENV, &config);
+	if (!the_loop)
+		err(1, "evring");
+	group = io_uring_setup_buf_ring(evring_ring(the_loop), ECHO_NR_BUFFERS,
+					ECHO_GROUP, 0, &r);
+	memory = malloc((size_t)ECHO_NR_BUFFERS * ECHO_BUFFER_SIZE);
+	if (!group || !memory)
+		errx(1, "buffers: %d", r);
+	for (i = 0; i < ECHO_NR_BUFFERS; i++) {
+		evring_op_init(&pieces[i].send, on_send);
+		give_back(i);
+	}
+	evring_op_init(&accepting, on_accept);
+	io_uring_prep_multishot_accept(start(&accepting), listener, NULL, NULL,
+				       0);
+	ev_prepare_init(&prepare, count_enters);
+	ev_prepare_start(the_loop, &prepare);
+	ev_run(the_loop, 0);
+}
+
+const struct echo_server echo_ops = { "operations", "evring", serve };
