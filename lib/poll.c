@@ -1271,7 +1271,8 @@ int evr_poll_set_collect(struct evr_poll *p, double seconds, unsigned events)
  */
 static void let_libev_look(struct evr_poll *p, int r, double timeout)
 {
-	if (!is_refusal(r) || p->nr_reported || p->nr_always)
+	if (!is_refusal(r) || p->nr_reported || p->nr_always ||
+	    evr_flight_is_pending(&p->flight))
 		timeout = 0.;
 	else if (timeout > LOOK_AGAIN && evr_flight_has_any(&p->flight))
 		timeout = LOOK_AGAIN; /* the ring may be entered by then */

@@ -27,6 +27,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sandbox.h"
+
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /* clang-format off */
@@ -1059,6 +1061,43 @@ START_TEST(nothing_is_left_of_a_loop_with_operations)
 END_TEST
 
 /*
+ * the ring goes
+ */
+
+static struct try lonely;
+
+/* Nothing else is watched: a turn that sleeps now sleeps for ever. */
+static int lose_ring(void *arg)
+{
+	const struct refusal refusals[] = {
+		REFUSE(__NR_io_uring_enter, EPERM),
+	};
+
+	open_loop(*(int *)arg);
+	init(&lonely);
+	start_read(&lonely);
+	turn();
+	sandbox(refusals, ARRAY_SIZE(refusals));
+	ev_run(loop, EVRUN_ONCE);
+	child_assert(lonely.nr == 1 && lonely.op.res == -ECANCELED);
+	child_assert(!ev_is_active(&lonely.op));
+	start_read(&lonely); /* there is another, which never works */
+	ev_run(loop, EVRUN_ONCE);
+	child_assert(lonely.nr == 2 && lonely.op.res == -ECANCELED);
+	child_assert(!evring_op_start(loop, &lonely.op) && errno == ENXIO);
+	child_assert(stats().rings_lost == 1);
+	child_assert(ev_run(loop, 0) == 0);
+	ev_loop_destroy(loop);
+	return 0;
+}
+
+START_TEST(a_ring_that_is_lost_ends_its_operations)
+{
+	ck_assert_int_eq(run_in_child(lose_ring, &_i), 0);
+}
+END_TEST
+
+/*
  * fork
  */
 
@@ -1253,6 +1292,7 @@ Suite *make_suite(void)
 		{ &a_callback_may_detach_its_loop, 1 },
 		{ &a_loop_that_is_attached_again_takes_operations, 1 },
 		{ &nothing_is_left_of_a_loop_with_operations, 1 },
+		{ &a_ring_that_is_lost_ends_its_operations, 1 },
 		{ &a_child_hears_that_they_are_not_its_own_and_the_parents_go_on,
 		  ARRAY_SIZE(in_fork) },
 		{ &a_loop_started_here_may_run_there_with_its_operations, 1 },
