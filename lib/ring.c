@@ -61,6 +61,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -791,24 +792,47 @@ static void drop_guard(struct evr_ring *ring)
 	ring->guard = -1;
 }
 
+/* Returns 0; 1 if there is no table, but the guard; or -errno, and neither. */
+static int replace_table(struct evr_ring *ring, unsigned nr_files, int fd)
+{
+	int r;
+
+	drop_guard(ring);
+	r = register_last(ring, nr_files, fd);
+	if (r < 0 && nr_files && register_last(ring, 0, fd) >= 0)
+		return 1;
+	return r;
+}
+
+/* The kernel's own limit, asked before the old table is gone. */
+static bool is_too_many(unsigned nr_files)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+	       nr_files >= limit.rlim_cur;
+}
+
 int evr_ring_guard(struct evr_ring *ring, unsigned nr_files)
 {
 	struct stat st;
 	int fds[2], r;
 
-	drop_guard(ring);
+	if (is_too_many(nr_files))
+		return -EMFILE;
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return -errno;
-	r = register_last(ring, nr_files, fds[1]);
+	r = fstat(fds[0], &st) < 0 ? -errno
+				   : replace_table(ring, nr_files, fds[1]);
 	close(fds[1]);
-	if (r < 0 || fstat(fds[0], &st) < 0) {
+	if (r < 0) {
 		close(fds[0]);
-		return r < 0 ? r : -errno;
+		return r;
 	}
 	ring->guard = fds[0];
 	ring->guard_inode = st.st_ino;
 	give_up_place(ring);
-	return 0;
+	return r ? -ENOMEM : 0;
 }
 
 bool evr_ring_is_guarded(const struct evr_ring *ring)
