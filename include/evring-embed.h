@@ -64,6 +64,8 @@ __attribute__((constructor)) static void evring_embed_register(void)
 	l.anfd_emask = offsetof(ANFD, emask);
 	l.anfd_egen = offsetof(ANFD, egen);
 	l.cleanup_size = sizeof(ev_cleanup);
+	l.min_priority = EV_MINPRI;
+	l.max_priority = EV_MAXPRI;
 	l.epoll_modify = epoll_modify;
 	l.epoll_poll = epoll_poll; /* ev_tstamp must be a double */
 	l.feed_fd_event = ev_feed_fd_event;

@@ -427,6 +427,8 @@ struct evring_layout {
 	unsigned anfd_emask;   /* unsigned char */
 	unsigned anfd_egen;    /* unsigned int */
 	unsigned cleanup_size; /* sizeof (ev_cleanup) */
+	int min_priority;      /* EV_MINPRI */
+	int max_priority;      /* EV_MAXPRI */
 
 	/* The epoll backend of this libev. */
 	void (*epoll_modify)(struct ev_loop *loop, int fd, int oev, int nev);

@@ -100,16 +100,16 @@ unsigned evr_flight_reserve(struct evr_flight *flight, unsigned nr)
  * lanes
  */
 
+static int clamp(int priority, int min, int max)
+{
+	return priority < min ? min : priority > max ? max : priority;
+}
+
+/* From start to last event the same, or the last could come first. */
 static struct evr_lane *lane_of(struct evr_flight *flight,
 				const struct evring_op *op)
 {
-	int priority = op->priority;
-
-	if (priority < EV_MINPRI)
-		priority = EV_MINPRI;
-	if (priority > EV_MAXPRI)
-		priority = EV_MAXPRI;
-	return &flight->lanes[priority - EV_MINPRI];
+	return &flight->lanes[op->in_kernel - 1];
 }
 
 static void feed(struct evr_flight *flight, struct evr_lane *lane)
@@ -171,19 +171,19 @@ static void lane_invoked(struct ev_loop *loop, ev_watcher *w, int revents)
 	hand_out(flight, &record);
 }
 
+/* A callback may run the loop, which hands out the rest. */
 void evr_flight_invoke(struct evr_flight *flight)
 {
-	struct evr_record record;
 	struct evr_lane *lane;
 	int i;
 
 	for (i = EVR_NR_LANES; i--;) {
 		lane = &flight->lanes[i];
-		flight->host.layout->clear_pending(flight->host.loop,
-						   &lane->watcher);
 		while (lane->first >= 0) {
-			record = take_first(flight, lane);
-			hand_out(flight, &record);
+			flight->host.layout->clear_pending(flight->host.loop,
+							   &lane->watcher);
+			lane_invoked(flight->host.loop, &lane->watcher,
+				     EV_CUSTOM);
 		}
 	}
 }
@@ -201,7 +201,8 @@ void evr_flight_start(struct evr_flight *flight, struct evring_op *op)
 		op->next->prev = op;
 	flight->ops = op;
 	flight->nr_ops++;
-	op->in_kernel = 1;
+	op->in_kernel =
+		1 + clamp(op->priority, EV_MINPRI, EV_MAXPRI) - EV_MINPRI;
 	flight->host.layout->ref(flight->host.loop);
 }
 
@@ -225,6 +226,7 @@ static void unlink_op(struct evr_flight *flight, struct evring_op *op)
 void evr_flight_complete(struct evr_flight *flight, struct evring_op *op,
 			 int res, unsigned flags, bool is_last)
 {
+	struct evr_lane *lane = lane_of(flight, op);
 	int i = take_unused(flight);
 
 	flight->records[i].op = op;
@@ -233,7 +235,7 @@ void evr_flight_complete(struct evr_flight *flight, struct evring_op *op,
 	flight->records[i].is_last = is_last;
 	if (is_last)
 		unlink_op(flight, op);
-	append(flight, lane_of(flight, op), i);
+	append(flight, lane, i);
 }
 
 void evr_flight_cancel(struct evr_flight *flight)
@@ -248,13 +250,16 @@ void evr_flight_cancel(struct evr_flight *flight)
 
 void evr_flight_init(struct evr_flight *flight, const struct evr_host *host)
 {
+	const struct evring_layout *layout = host->layout;
 	int i;
 
 	flight->host = *host;
 	flight->unused = -1;
 	for (i = 0; i < EVR_NR_LANES; i++) {
 		ev_init(&flight->lanes[i].watcher, lane_invoked);
-		ev_set_priority(&flight->lanes[i].watcher, i + EV_MINPRI);
+		ev_set_priority(&flight->lanes[i].watcher,
+				clamp(i + EV_MINPRI, layout->min_priority,
+				      layout->max_priority));
 		flight->lanes[i].watcher.data = flight;
 		flight->lanes[i].first = -1;
 	}
