@@ -94,7 +94,8 @@ enum tag {
 	TAG_ADD = 5,
 	TAG_MOD = 7,
 	TAG_DEL = 9,
-	TAG_CANCEL = 11, /* cancels an operation, or all requests */
+	TAG_CANCEL = 11, /* cancels an operation */
+	TAG_END = 13,	 /* cancels operations of a ring that goes */
 	TAG_RETRY = 16	 /* or'ed: the other one failed before */
 };
 
@@ -150,7 +151,8 @@ struct evr_poll {
 	bool lost;     /* the ring is gone and could not be replaced */
 	bool hopeless; /* no memory for what a ring needs: to be lost */
 	bool broken;   /* the ring asks what it should not: to be replaced */
-	bool has_lost_answers; /* an operation may have ended unheard */
+	bool has_lost_answers;	/* an operation may have ended unheard */
+	unsigned nr_unanswered; /* requests to cancel, when the ring goes */
 
 	enum home_state state;
 	bool in_ring; /* EPOLL_WAIT; otherwise the polled form */
@@ -650,6 +652,8 @@ static void last_answer(void *arg, uint64_t user_data, int res, unsigned flags)
 
 	if (op)
 		op_answered(p, op, res, flags);
+	else if (tag_of(user_data) == TAG_END && res != -EINVAL)
+		p->nr_unanswered--;
 }
 
 /* As many as there is memory to remember. */
@@ -726,20 +730,56 @@ static void finish_changes(struct evr_poll *p)
  * what it has told already is known.  Of a parent's, nothing: there they go on.
  */
 
+/* Before Linux 5.19 one by one.  What cannot be cancelled now may be later. */
+static int cancel_ops(struct evr_poll *p)
+{
+	const uint64_t tag = make_tag(TAG_END, 0);
+	struct io_uring_sqe *sqe;
+	struct evring_op *op;
+	int r;
+
+	if (p->ring.config.have & EVR_HAVE_COOP_TASKRUN) { /* of 5.19, too */
+		r = evr_ring_cancel_all(&p->ring, tag);
+		p->nr_unanswered += r >= 0;
+		return r;
+	}
+	for (op = p->flight.ops; op; op = op->next) {
+		sqe = evr_ring_get_sqe(&p->ring);
+		if (!sqe)
+			return -EAGAIN;
+		io_uring_prep_cancel64(sqe, tag_of_op(op), 0);
+		sqe->user_data = tag;
+		p->nr_unanswered++;
+	}
+	return 0;
+}
+
+/*
+ * r is what the last wait said, and what this one says is returned.  To cancel
+ * takes no time, so that an answer which is not there never comes: the request
+ * waits behind one with IOSQE_IO_DRAIN.  Or the kernel does not know it
+ * (-EINVAL, not counted as an answer).  Closing the ring ends all, too.
+ */
+static int end_some_ops(struct evr_poll *p, int r, int64_t pause)
+{
+	if (r == -ETIME)
+		r = p->nr_unanswered ? -EBUSY : cancel_ops(p);
+	if (!is_refusal(r))
+		r = evr_ring_wait(&p->ring, pause);
+	if (!reap(p, last_answer) && evr_ring_nr_ready(&p->ring))
+		return -ENOMEM;
+	return r;
+}
+
 static void end_ops(struct evr_poll *p)
 {
 	static const int64_t longest = 100000000;
 	int64_t pause = 1000000;
-	int r = 0;
+	int r = -ETIME;
 
+	p->nr_unanswered = 0;
 	while (evr_flight_has_any(&p->flight) && !is_refusal(r)) {
-		r = evr_ring_cancel_all(&p->ring, make_tag(TAG_CANCEL, 0));
-		if (r >= 0)
-			r = evr_ring_submit(&p->ring);
-		reap(p, last_answer);
-		if (evr_flight_has_any(&p->flight) && !is_refusal(r))
-			r = evr_ring_wait(&p->ring, pause);
-		reap(p, last_answer);
+		r = end_some_ops(p, r, pause);
 		pause = pause < longest ? pause * 2 : longest;
 	}
 }
