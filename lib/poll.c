@@ -873,7 +873,7 @@ static void survive(struct evr_poll *p, int error)
 		error == -EBADR || (evr_ring_is_mapped(&p->ring) &&
 				    evr_ring_has_overflown(&p->ring));
 
-	p->has_lost_answers |= lost_answers;
+	p->has_lost_answers |= error == -EBADR;
 	if (will_pass(error))
 		take_back(p);
 	else if (p->ring.has_worked && !p->hopeless)
