@@ -1141,7 +1141,7 @@ static int ask_ring(struct evr_poll *p, double timeout)
 	int r = 0;
 
 	if (!arm_home(p))
-		return -EAGAIN;
+		return take_answers(p, -EAGAIN);
 	evr_host_release(&p->host);
 	if (evr_likely(evr_ring_is_mapped(&p->ring))) /* trap h */
 		r = enter_ring(p, timeout);
@@ -1241,7 +1241,7 @@ static int sleep_in_ring(struct evr_poll *p, double min, double timeout)
 	int r = 0;
 
 	if (!arm_home(p))
-		return -EAGAIN;
+		return take_answers(p, -EAGAIN);
 	evr_host_release(&p->host);
 	if (evr_likely(evr_ring_is_mapped(&p->ring))) {
 		p->called = true;
