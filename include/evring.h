@@ -390,9 +390,11 @@ int evring_set_files(struct ev_loop *loop, unsigned nr);
  * provided buffers, personalities), not to be submitted to or waited on.  It is
  * good until the loop runs, and as long as evring_stats.ring_rebuilds does not
  * change: after a fork or a move between threads there is another, with nothing
- * registered.
+ * registered but an empty table of fixed files.  Takes what the first
+ * evring_op_start() would.
  *
- * Returns NULL for a loop without a ring.
+ * Returns NULL with errno set on failure: ENXIO for a loop without a ring, or
+ * ENOMEM, EMFILE, ENFILE.
  */
 struct io_uring *evring_ring(struct ev_loop *loop);
 

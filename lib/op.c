@@ -76,6 +76,10 @@ EVR_API int evring_set_files(struct ev_loop *loop, unsigned nr)
 EVR_API struct io_uring *evring_ring(struct ev_loop *loop)
 {
 	struct evr_poll *poll = evr_bind_find(loop);
+	struct io_uring *ring = NULL;
+	int error = errno;
+	int r = poll ? evr_poll_ring(poll, &ring) : -ENXIO;
 
-	return poll ? evr_poll_ring(poll) : NULL;
+	errno = r < 0 ? -r : error;
+	return ring;
 }

@@ -1347,20 +1347,26 @@ bool evr_poll_turn(struct evr_poll *p, double timeout)
  * operations
  */
 
+/* A ring that may be given requests which name memory. */
+static int ready_guarded_ring(struct evr_poll *p)
+{
+	if (evr_unlikely(!ready_ring(p)))
+		return -ENXIO;
+	if (evr_likely(evr_ring_is_guarded(&p->ring)))
+		return 0;
+	return evr_ring_guard(&p->ring, p->nr_files);
+}
+
+/* Room for its last completion, and one for any other. */
 int evr_poll_start(struct evr_poll *p, struct evring_op *op,
 		   struct io_uring_sqe **ret_sqe)
 {
 	struct io_uring_sqe *sqe;
-	int r;
+	int r = ready_guarded_ring(p);
 
-	if (evr_unlikely(!ready_ring(p)))
-		return -ENXIO;
-	if (evr_unlikely(!evr_ring_is_guarded(&p->ring))) {
-		r = evr_ring_guard(&p->ring, p->nr_files);
-		if (r < 0)
-			return r;
-	}
-	if (evr_unlikely(!evr_flight_reserve(&p->flight, 1)))
+	if (evr_unlikely(r < 0))
+		return r;
+	if (evr_unlikely(evr_flight_reserve(&p->flight, 2) < 2))
 		return -ENOMEM;
 	sqe = evr_ring_get_sqe(&p->ring);
 	if (evr_unlikely(!sqe))
@@ -1409,9 +1415,14 @@ int evr_poll_set_files(struct evr_poll *p, unsigned nr)
 	return r;
 }
 
-struct io_uring *evr_poll_ring(struct evr_poll *p)
+/* Guarded, or the caller could take the table of files. */
+int evr_poll_ring(struct evr_poll *p, struct io_uring **ret_ring)
 {
-	return ready_ring(p) ? &p->ring.uring : NULL;
+	int r = ready_guarded_ring(p);
+
+	if (r >= 0)
+		*ret_ring = &p->ring.uring;
+	return r;
 }
 
 enum evring_tier evr_poll_tier(const struct evr_poll *p)

@@ -57,7 +57,7 @@ int evr_poll_start(struct evr_poll *poll, struct evring_op *op,
 int evr_poll_cancel(struct evr_poll *poll, struct evring_op *op);
 int evr_poll_reserve(struct evr_poll *poll, unsigned nr);
 int evr_poll_set_files(struct evr_poll *poll, unsigned nr);
-struct io_uring *evr_poll_ring(struct evr_poll *poll);
+int evr_poll_ring(struct evr_poll *poll, struct io_uring **ret_ring);
 
 enum evring_tier evr_poll_tier(const struct evr_poll *poll);
 const struct evring_stats *evr_poll_stats(const struct evr_poll *poll);
