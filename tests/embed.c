@@ -10,6 +10,8 @@
 #define EV_STANDALONE 1
 #define EV_API_STATIC 1
 #define EV_USE_EPOLL  1
+#define EV_MINPRI     -1 /* others than those of the library */
+#define EV_MAXPRI     1
 #include "ev.c"
 #include <evring-embed.h>
 
@@ -55,6 +57,35 @@ START_TEST(destroy_ends_the_ring)
 	ck_assert_int_ge(find_fd(RING_FD), 0);
 	ev_loop_destroy(loop);
 	ck_assert_int_eq(find_fd(RING_FD), -1);
+}
+END_TEST
+
+static int priorities_seen[8], nr_seen;
+
+static void on_op(struct ev_loop *loop, evring_op *op, int revents)
+{
+	(void)loop;
+	(void)revents;
+	priorities_seen[nr_seen++] = ev_priority(op);
+}
+
+START_TEST(operations_keep_to_the_priorities_of_this_libev)
+{
+	struct ev_loop *loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+	evring_op ops[5];
+	int i;
+
+	ck_assert_int_eq(evring_attach(loop, NULL), 0);
+	for (i = 0; i < 5; i++) {
+		evring_op_init(&ops[i], on_op);
+		ev_set_priority(&ops[i], i - 2);
+		ck_assert_ptr_nonnull(evring_op_start(loop, &ops[i]));
+	}
+	ev_run(loop, 0);
+	ck_assert_int_eq(nr_seen, 5);
+	ck_assert_int_eq(priorities_seen[0] + priorities_seen[1], 2 + 1);
+	ck_assert_int_eq(priorities_seen[2], 0);
+	ev_loop_destroy(loop);
 }
 END_TEST
 
@@ -180,6 +211,7 @@ Suite *make_suite(void)
 
 	tcase_add_test(tcase, own_loop_is_attached);
 	tcase_add_test(tcase, destroy_ends_the_ring);
+	tcase_add_test(tcase, operations_keep_to_the_priorities_of_this_libev);
 	tcase_add_test(tcase, binding_is_not_counted);
 	add_or_leave_out(tcase, fork_watcher_of_the_program_is_called,
 			 no_children());

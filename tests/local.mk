@@ -82,6 +82,7 @@ unit_tests = \
 %C%_op_t_SOURCES = %D%/op.c $(test_common)
 %C%_op_t_CFLAGS = $(test_cflags)
 %C%_op_t_LDADD = $(test_libs)
+%C%_op_t_LDFLAGS = -Wl,--wrap=io_uring_enter2,--wrap=realloc
 %C%_poll_t_SOURCES = %D%/poll.c $(test_common)
 %C%_poll_t_CFLAGS = $(test_cflags)
 %C%_poll_t_LDADD = $(test_libs)

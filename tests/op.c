@@ -17,6 +17,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,12 +51,17 @@ enum { NR_MODES = ARRAY_SIZE(modes) };
 static struct ev_loop *loop;
 static int fds[2]; /* a socket pair: what is written to 1 is read from 0 */
 
-static void open_loop(int mode)
+static void open_loop_with(const struct evring_config *config)
 {
 	loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
 	ck_assert_ptr_nonnull(loop);
-	ck_assert_int_eq(evring_attach(loop, &modes[mode]), 0);
+	ck_assert_int_eq(evring_attach(loop, config), 0);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+}
+
+static void open_loop(int mode)
+{
+	open_loop_with(&modes[mode]);
 }
 
 static void close_loop(void)
@@ -330,6 +336,29 @@ START_TEST(completions_of_one_turn_come_one_by_one_in_order)
 }
 END_TEST
 
+/* Connected; 1 takes few bytes (0: as many as usual) before it is read. */
+static void open_tcp(int pair[2], int receive_buffer)
+{
+	int listener = socket(AF_INET, SOCK_STREAM, 0), large = 1 << 20, on = 1;
+	struct sockaddr_in address = { .sin_family = AF_INET };
+	struct sockaddr *any = (struct sockaddr *)(void *)&address;
+	socklen_t size = sizeof(address);
+
+	if (receive_buffer)
+		setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &receive_buffer,
+			   sizeof(receive_buffer));
+	ck_assert_int_eq(bind(listener, any, size), 0);
+	ck_assert_int_eq(listen(listener, 1), 0);
+	getsockname(listener, any, &size);
+	pair[0] = socket(AF_INET, SOCK_STREAM, 0);
+	setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &large, sizeof(large));
+	setsockopt(pair[0], SOL_SOCKET, SO_ZEROCOPY, &on, sizeof(on));
+	ck_assert_int_eq(connect(pair[0], any, size), 0);
+	pair[1] = accept(listener, NULL, NULL);
+	ck_assert_int_ge(pair[1], 0);
+	close(listener);
+}
+
 static void check_first_of_two(struct try *try)
 {
 	if (try->nr == 1)
@@ -340,24 +369,10 @@ static void check_first_of_two(struct try *try)
 START_TEST(two_answers_of_a_zero_copy_send_are_two_events)
 {
 	struct try try;
-	int pair[2], on = 1;
-	struct sockaddr_storage address;
-	socklen_t size = sizeof(address);
-	int listener = socket(AF_INET, SOCK_STREAM, 0);
+	int pair[2];
 
 	open_loop(_i);
-	memset(&address, 0, sizeof(address));
-	address.ss_family = AF_INET;
-	ck_assert_int_eq(bind(listener, (struct sockaddr *)&address,
-			      sizeof(struct sockaddr_in)),
-			 0);
-	ck_assert_int_eq(listen(listener, 1), 0);
-	getsockname(listener, (struct sockaddr *)&address, &size);
-	pair[0] = socket(AF_INET, SOCK_STREAM, 0);
-	ck_assert_int_eq(connect(pair[0], (struct sockaddr *)&address, size),
-			 0);
-	pair[1] = accept(listener, NULL, NULL);
-	setsockopt(pair[0], SOL_SOCKET, SO_ZEROCOPY, &on, sizeof(on));
+	open_tcp(pair, 0);
 	init(&try);
 	try.then = check_first_of_two;
 	io_uring_prep_send_zc(start(&try), pair[0], "abc", 3, 0, 0);
@@ -368,7 +383,6 @@ START_TEST(two_answers_of_a_zero_copy_send_are_two_events)
 	ck_assert(try.op.flags & IORING_CQE_F_NOTIF);
 	close(pair[0]);
 	close(pair[1]);
-	close(listener);
 	close_loop();
 }
 END_TEST
@@ -1247,6 +1261,428 @@ START_TEST(another_thread_may_destroy_a_loop_with_operations)
 END_TEST
 
 /*
+ * what the kernel seldom does
+ */
+
+/* Other than ours, to be noticed if it comes first. */
+static ev_timer late;
+
+static void start_late_timer(void)
+{
+	ev_timer_init(&late, note_timeout, 15., 0.);
+	late.data = NULL;
+	ev_now_update(loop);
+	ev_timer_start(loop, &late);
+}
+
+static void close_ring_fd(void)
+{
+	ck_assert_int_eq(close(evring_ring(loop)->ring_fd), 0);
+}
+
+static void allow_fds(bool allowed, struct rlimit *old)
+{
+	struct rlimit none = { 0, 0 };
+
+	if (!allowed) {
+		ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, old), 0);
+		none.rlim_max = old->rlim_max;
+	}
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, allowed ? old : &none), 0);
+}
+
+/* Another ring, or none: both without waiting for the timer. */
+START_TEST(what_ended_with_its_ring_is_told_at_once)
+{
+	bool is_replaced = _i % 2;
+	struct rlimit old;
+	struct try try;
+
+	open_loop(_i / 2);
+	init(&try);
+	start_read(&try);
+	turn();
+	start_late_timer();
+	close_ring_fd();
+	if (!is_replaced)
+		allow_fds(false, &old);
+	ev_run(loop, EVRUN_ONCE);
+	if (!is_replaced)
+		allow_fds(true, &old);
+	ck_assert_ptr_null(late.data);
+	check_ended(&try, -ECANCELED);
+	ck_assert_int_eq(evring_tier(loop) == EVRING_TIER_NONE, !is_replaced);
+	close_loop();
+}
+END_TEST
+
+/* A drained request waits for all before it, and all after it wait, too: the
+   request to cancel as well. */
+START_TEST(a_drained_operation_does_not_keep_the_loop_from_ending)
+{
+	struct try reader, drained;
+	struct io_uring_sqe *sqe;
+	int way = _i % NR_WAYS;
+
+	open_loop(_i / NR_WAYS);
+	init(&reader);
+	init(&drained);
+	start_read(&reader);
+	sqe = start(&drained);
+	io_uring_prep_nop(sqe);
+	sqe->flags |= IOSQE_IO_DRAIN;
+	turn();
+	end_loop(way);
+	check_ended(&reader, -ECANCELED);
+	check_ended(&drained, -ECANCELED);
+	finish_loop(way);
+}
+END_TEST
+
+START_TEST(each_ring_has_its_table_of_files)
+{
+	struct try try;
+
+	open_loop(_i);
+	ck_assert_int_eq(evring_set_files(loop, 3), 0);
+	init(&try);
+	start_read(&try);
+	turn();
+	in_thread(run_there, NULL);
+	check_ended(&try, -ECANCELED);
+	ck_assert_int_eq(io_uring_register_files_update(evring_ring(loop), 2,
+							&fds[0], 1),
+			 1);
+	close_loop();
+}
+END_TEST
+
+START_TEST(nobody_else_can_take_the_table_of_files)
+{
+	struct try try;
+
+	open_loop(_i);
+	ck_assert_int_eq(io_uring_register_files(evring_ring(loop), fds, 1),
+			 -EBUSY);
+	init(&try);
+	start_nop(&try);
+	ev_run(loop, 0);
+	check_ended(&try, 0);
+	close_loop();
+}
+END_TEST
+
+/*
+ * what cannot be cancelled: a zero-copy send that nobody takes
+ */
+
+enum { LARGE = 256 << 10 };
+
+static struct {
+	struct try try;
+	int pair[2];
+	char memory[LARGE];
+	atomic_bool is_taken;
+	pthread_t taker;
+} stuck;
+
+static void start_stuck(void)
+{
+	open_tcp(stuck.pair, 4096);
+	init(&stuck.try);
+	io_uring_prep_send_zc(start(&stuck.try), stuck.pair[0], stuck.memory,
+			      LARGE, 0, 0);
+	await_events(&stuck.try, 1);
+	ck_assert_int_eq(stuck.try.op.res, LARGE);
+	ck_assert(ev_is_active(&stuck.try.op));
+}
+
+/* Late enough for the loop to end first if it does not wait.  What is left is
+   thrown away when the other side closes. */
+static void *take(void *arg)
+{
+	(void)arg;
+	poll(NULL, 0, 200);
+	stuck.is_taken = true;
+	close(stuck.pair[1]);
+	return NULL;
+}
+
+static void take_late(void)
+{
+	stuck.is_taken = false;
+	ck_assert_int_eq(pthread_create(&stuck.taker, NULL, take, NULL), 0);
+}
+
+static void check_waited(void)
+{
+	ck_assert(stuck.is_taken);
+	ck_assert_int_eq(stuck.try.nr, 2);
+	ck_assert_int_eq(stuck.try.nr_last, 1);
+	ck_assert_int_eq(pthread_join(stuck.taker, NULL), 0);
+	close(stuck.pair[0]);
+}
+
+START_TEST(a_loop_that_ends_sleeps_until_the_kernel_is_done)
+{
+	struct evring_config config = modes[_i / NR_WAYS];
+	struct evring_stats counted;
+	int way = _i % NR_WAYS;
+	uint64_t enters;
+
+	config.stats = &counted;
+	open_loop_with(&config);
+	start_stuck();
+	enters = counted.enters;
+	take_late();
+	end_loop(way);
+	ck_assert_uint_lt(counted.enters - enters, 100);
+	check_waited();
+	finish_loop(way);
+}
+END_TEST
+
+START_TEST(another_thread_waits_until_the_kernel_is_done)
+{
+	open_loop(_i);
+	start_stuck();
+	take_late();
+	in_thread(destroy_there, NULL);
+	check_waited();
+}
+END_TEST
+
+START_TEST(a_refused_table_of_files_changes_nothing_of_that)
+{
+	struct rlimit old;
+
+	open_loop(_i);
+	start_stuck();
+	allow_fds(false, &old);
+	ck_assert_int_eq(evring_set_files(loop, 3), -EMFILE);
+	allow_fds(true, &old);
+	ck_assert_int_eq(evring_set_files(loop, 1 << 20), -EMFILE);
+	take_late();
+	in_thread(destroy_there, NULL);
+	check_waited();
+}
+END_TEST
+
+/* As libev has it for its own: but what if it is changed all the same? */
+START_TEST(a_priority_changed_too_early_holds_from_the_next_start)
+{
+	struct try try;
+	int i;
+
+	open_loop(_i);
+	may_invoke = false;
+	ev_set_invoke_pending_cb(loop, invoke_if_allowed);
+	init(&try);
+	start_poll(&try);
+	for (i = 0; i < 3; i++) {
+		turn();
+		put("x");
+	}
+	turn();
+	ev_set_priority(&try.op, EV_MAXPRI);
+	evring_op_cancel(loop, &try.op);
+	turn();
+	may_invoke = true;
+	turn();
+	check_ended(&try, -ECANCELED);
+	ck_assert_int_gt(try.nr, 1);
+	ck_assert_int_eq(try.nr_last, 1);
+	close_loop();
+}
+END_TEST
+
+static struct try followers[3];
+
+static void run_until_followers_ended(struct try *try)
+{
+	(void)try;
+	ev_run(loop, 0);
+	ck_assert_int_eq(followers[0].nr_last, 1);
+	ck_assert_int_eq(followers[1].nr_last, 1);
+	ck_assert_int_eq(followers[2].nr_last, 1);
+}
+
+/* A callback that waits for the others, as any callback may. */
+START_TEST(a_loop_may_run_in_a_last_event_at_detach)
+{
+	struct try first;
+	int i;
+
+	open_loop(_i);
+	init(&first);
+	first.then = run_until_followers_ended;
+	start_nop(&first);
+	for (i = 0; i < 3; i++) {
+		init(&followers[i]);
+		ev_set_priority(&followers[i].op, i - 2);
+		start_nop(&followers[i]);
+	}
+	ck_assert_int_eq(evring_detach(loop), 0);
+	check_ended(&first, -ECANCELED);
+	close_loop();
+}
+END_TEST
+
+/*
+ * no memory, and a kernel that takes nothing
+ *
+ * The library of this program calls these.
+ */
+
+int __real_io_uring_enter2(unsigned fd, unsigned to_submit, unsigned nr,
+			   unsigned flags, void *arg, size_t size);
+void *__real_realloc(void *old, size_t size);
+int __wrap_io_uring_enter2(unsigned fd, unsigned to_submit, unsigned nr,
+			   unsigned flags, void *arg, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+static struct io_uring *busy; /* takes nothing while its CQ has anything */
+static struct io_uring *aged; /* cannot cancel all at once */
+static bool is_exhausted;
+
+static void refuse_to_cancel_all(struct io_uring *ring, unsigned to_submit)
+{
+	unsigned i, tail = ring->sq.sqe_tail;
+	struct io_uring_sqe *sqe;
+
+	for (i = tail - to_submit; i != tail; i++) {
+		sqe = &ring->sq.sqes[i & ring->sq.ring_mask];
+		if (sqe->opcode == IORING_OP_ASYNC_CANCEL &&
+		    sqe->cancel_flags & IORING_ASYNC_CANCEL_ANY)
+			sqe->cancel_flags = ~0u;
+	}
+}
+
+int __wrap_io_uring_enter2(unsigned fd, unsigned to_submit, unsigned nr,
+			   unsigned flags, void *arg, size_t size)
+{
+	if (busy && to_submit && io_uring_cq_ready(busy))
+		return -EBUSY;
+	if (aged)
+		refuse_to_cancel_all(aged, to_submit);
+	return __real_io_uring_enter2(fd, to_submit, nr, flags, arg, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+	return is_exhausted ? NULL : __real_realloc(old, size);
+}
+
+static void ignore_io(struct ev_loop *l, ev_io *w, int revents)
+{
+	(void)l;
+	(void)w;
+	(void)revents;
+}
+
+/* As Linux 5.11 does when the CQ has overflown. */
+START_TEST(a_full_queue_of_operations_does_not_keep_answers_away)
+{
+	enum { MAX = 256 };
+	struct io_uring *ring;
+	struct try tries[MAX];
+	int i, nr = 0;
+	ev_io w;
+
+	open_loop(_i);
+	ev_io_init(&w, ignore_io, fds[0], EV_READ);
+	ev_io_start(loop, &w);
+	init(&tries[nr]);
+	start_nop(&tries[nr++]);
+	ring = evring_ring(loop);
+	ck_assert_int_eq(evring_reserve(loop, ring->sq.ring_entries), 0);
+	while (io_uring_sq_space_left(ring)) {
+		ck_assert_int_lt(nr, MAX);
+		init(&tries[nr]);
+		start_nop(&tries[nr++]);
+	}
+	busy = ring;
+	await_events(&tries[nr - 1], 1);
+	busy = NULL;
+	for (i = 0; i < nr; i++)
+		check_ended(&tries[i], 0);
+	ev_io_stop(loop, &w);
+	close_loop();
+}
+END_TEST
+
+/* As before Linux 5.19. */
+START_TEST(operations_end_where_they_cannot_be_cancelled_all_at_once)
+{
+	struct try reader, poller;
+	int way = _i % NR_WAYS;
+
+	open_loop(_i / NR_WAYS);
+	init(&reader);
+	init(&poller);
+	start_read(&reader);
+	start_poll(&poller);
+	turn();
+	aged = evring_ring(loop);
+	end_loop(way);
+	aged = NULL;
+	check_ended(&reader, -ECANCELED);
+	check_ended(&poller, -ECANCELED);
+	finish_loop(way);
+}
+END_TEST
+
+START_TEST(what_was_started_ends_without_memory)
+{
+	enum { MAX = 256 };
+	struct try tries[MAX];
+	int i, nr = 0;
+
+	open_loop(_i);
+	init(&tries[nr]);
+	start_nop(&tries[nr++]);
+	is_exhausted = true;
+	for (;; nr++) {
+		ck_assert_int_lt(nr, MAX);
+		init(&tries[nr]);
+		if (!evring_op_start(loop, &tries[nr].op))
+			break;
+	}
+	ck_assert_int_eq(errno, ENOMEM);
+	ev_run(loop, 0);
+	is_exhausted = false;
+	for (i = 0; i < nr; i++)
+		check_ended(&tries[i], 0);
+	close_loop();
+}
+END_TEST
+
+START_TEST(a_loop_ends_without_memory_for_completions)
+{
+	int i, way = _i % NR_WAYS;
+	struct try try;
+
+	open_loop(_i / NR_WAYS);
+	ev_set_invoke_pending_cb(loop, invoke_if_allowed);
+	may_invoke = false;
+	init(&try);
+	start_poll(&try);
+	turn();
+	is_exhausted = true;
+	for (i = 0; i < 100; i++) {
+		put("x");
+		turn();
+	}
+	may_invoke = true;
+	end_loop(way);
+	is_exhausted = false;
+	check_ended(&try, -ECANCELED);
+	ck_assert_int_gt(try.nr, 32);
+	finish_loop(way);
+}
+END_TEST
+
+/*
  * all of them
  */
 
@@ -1298,6 +1734,21 @@ Suite *make_suite(void)
 		{ &a_loop_started_here_may_run_there_with_its_operations, 1 },
 		{ &a_loop_that_moves_ends_its_operations, 1 },
 		{ &another_thread_may_destroy_a_loop_with_operations, 1 },
+		{ &what_ended_with_its_ring_is_told_at_once, 2 },
+		{ &a_drained_operation_does_not_keep_the_loop_from_ending,
+		  NR_WAYS },
+		{ &each_ring_has_its_table_of_files, 1 },
+		{ &nobody_else_can_take_the_table_of_files, 1 },
+		{ &a_loop_that_ends_sleeps_until_the_kernel_is_done, NR_WAYS },
+		{ &another_thread_waits_until_the_kernel_is_done, 1 },
+		{ &a_refused_table_of_files_changes_nothing_of_that, 1 },
+		{ &a_priority_changed_too_early_holds_from_the_next_start, 1 },
+		{ &a_loop_may_run_in_a_last_event_at_detach, 1 },
+		{ &a_full_queue_of_operations_does_not_keep_answers_away, 1 },
+		{ &operations_end_where_they_cannot_be_cancelled_all_at_once,
+		  NR_WAYS },
+		{ &what_was_started_ends_without_memory, 1 },
+		{ &a_loop_ends_without_memory_for_completions, NR_WAYS },
 	};
 	Suite *suite = suite_create("op");
 	TCase *tcase = tcase_create("op");
