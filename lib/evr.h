@@ -34,7 +34,9 @@ enum evr_have {
 	EVR_HAVE_R_DISABLED = 1u << 11,
 	EVR_HAVE_KERNEL_MEMORY = 1u << 12,
 	EVR_HAVE_MIN_WAIT = 1u << 13,
-	EVR_HAVE_ALL = (1u << 14) - 1
+	EVR_HAVE_MULTISHOT_ACCEPT = 1u << 14,
+	EVR_HAVE_SEND_ZC = 1u << 15,
+	EVR_HAVE_ALL = (1u << 16) - 1
 };
 
 #endif

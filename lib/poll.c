@@ -1425,6 +1425,11 @@ int evr_poll_ring(struct evr_poll *p, struct io_uring **ret_ring)
 	return r;
 }
 
+unsigned evr_poll_have(const struct evr_poll *p)
+{
+	return p->ring.config.have;
+}
+
 enum evring_tier evr_poll_tier(const struct evr_poll *p)
 {
 	if (p->lost)

@@ -59,6 +59,9 @@ int evr_poll_reserve(struct evr_poll *poll, unsigned nr);
 int evr_poll_set_files(struct evr_poll *poll, unsigned nr);
 int evr_poll_ring(struct evr_poll *poll, struct io_uring **ret_ring);
 
+/* What its ring is made with: enum evr_have. */
+unsigned evr_poll_have(const struct evr_poll *poll);
+
 enum evring_tier evr_poll_tier(const struct evr_poll *poll);
 const struct evring_stats *evr_poll_stats(const struct evr_poll *poll);
 

@@ -45,6 +45,8 @@ const struct evr_feature evr_features[EVR_NR_FEATURES + 1] = {
 	  "5.18", "a bad request does not stop those behind it" },
 	{ "coop-taskrun",    EVR_HAVE_COOP_TASKRUN,    0,
 	  "5.19", "no interrupts for completions" },
+	{ "multishot-accept", EVR_HAVE_MULTISHOT_ACCEPT, 0,
+	  "5.19", "one request, many connections" },
 	{ "single-issuer",   EVR_HAVE_SINGLE_ISSUER,   0,
 	  "6.0",  "one thread per ring, less locking" },
 	/* With a way to wait for one that is under way. */
@@ -52,6 +54,8 @@ const struct evr_feature evr_features[EVR_NR_FEATURES + 1] = {
 	  "6.0",  "watch and forget fds without a system call" },
 	{ "defer-taskrun",   EVR_HAVE_DEFER_TASKRUN,   EVR_HAVE_SINGLE_ISSUER,
 	  "6.1",  "completions are made when the loop asks, not before" },
+	{ "send-zc",         EVR_HAVE_SEND_ZC,         0,
+	  "6.1",  "large sends without a copy" },
 	{ "min-wait",        EVR_HAVE_MIN_WAIT,        0,
 	  "6.12", "waits that collect several completions" },
 	{ "region",          EVR_HAVE_REGION,          EVR_HAVE_R_DISABLED,

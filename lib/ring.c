@@ -861,6 +861,10 @@ static unsigned seen_features(struct evr_ring *ring)
 	probe = io_uring_get_probe_ring(&ring->uring);
 	if (!probe || !io_uring_opcode_supported(probe, EVR_OP_EPOLL_WAIT))
 		seen &= ~(unsigned)EVR_HAVE_EPOLL_WAIT;
+	if (!probe || !io_uring_opcode_supported(probe, IORING_OP_SOCKET))
+		seen &= ~(unsigned)EVR_HAVE_MULTISHOT_ACCEPT; /* as old */
+	if (!probe || !io_uring_opcode_supported(probe, IORING_OP_SENDMSG_ZC))
+		seen &= ~(unsigned)EVR_HAVE_SEND_ZC;
 	if (!probe || !io_uring_opcode_supported(probe, IORING_OP_EPOLL_CTL) ||
 	    sync_cancel(ring, 0) != -ENOENT)
 		seen &= ~(unsigned)EVR_HAVE_EPOLL_CTL;

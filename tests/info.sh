@@ -152,8 +152,8 @@ plain() {
 		! grep -q '^  [a-z-]* *failed ' "$dir/out" &&
 		verdict libev ok
 	check "ten proofs, all held" $?
-	[ "$(wc -l <"$dir/states")" -eq 14 ]
-	check "fourteen features" $?
+	[ "$(wc -l <"$dir/states")" -eq 16 ]
+	check "sixteen features" $?
 	[ "$status" -eq 0 ]
 	check "exit status 0" $?
 

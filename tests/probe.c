@@ -36,10 +36,12 @@ static const struct {
 	{ "registered-ring", EVR_HAVE_REGISTERED_RING, 0 },
 	{ "submit-all",      EVR_HAVE_SUBMIT_ALL,      0 },
 	{ "coop-taskrun",    EVR_HAVE_COOP_TASKRUN,    0 },
+	{ "multishot-accept", EVR_HAVE_MULTISHOT_ACCEPT, 0 },
 	{ "single-issuer",   EVR_HAVE_SINGLE_ISSUER,
 	  EVR_HAVE_DEFER_TASKRUN | EVR_HAVE_EPOLL_WAIT },
 	{ "epoll-ctl",       EVR_HAVE_EPOLL_CTL,       0 },
 	{ "defer-taskrun",   EVR_HAVE_DEFER_TASKRUN,   EVR_HAVE_EPOLL_WAIT },
+	{ "send-zc",         EVR_HAVE_SEND_ZC,         0 },
 	{ "min-wait",        EVR_HAVE_MIN_WAIT,        0 },
 	{ "region",          EVR_HAVE_REGION,          EVR_HAVE_KERNEL_MEMORY },
 	{ "kernel-memory",   EVR_HAVE_KERNEL_MEMORY,   0 },
@@ -189,7 +191,8 @@ enum {
 	/* whose memory it is does not show; the others are for requests */
 	NOT_IN_RING = EVR_HAVE_KERNEL_MEMORY | EVR_HAVE_EPOLL_WAIT |
 		      EVR_HAVE_EPOLL_CTL | EVR_HAVE_MULTISHOT_POLL |
-		      EVR_HAVE_CQE_SKIP | EVR_HAVE_MIN_WAIT
+		      EVR_HAVE_CQE_SKIP | EVR_HAVE_MIN_WAIT |
+		      EVR_HAVE_MULTISHOT_ACCEPT | EVR_HAVE_SEND_ZC
 };
 
 START_TEST(masked_feature_is_off_in_the_ring)
@@ -262,7 +265,10 @@ END_TEST
 
 enum {
 	MEM_REGION = 34, /* register opcode, Linux 6.13 */
-	NO_REGION = EVR_HAVE_REGION | EVR_HAVE_KERNEL_MEMORY
+	NO_REGION = EVR_HAVE_REGION | EVR_HAVE_KERNEL_MEMORY,
+	/* by IORING_REGISTER_PROBE */
+	LISTED = EVR_HAVE_EPOLL_WAIT | EVR_HAVE_EPOLL_CTL |
+		 EVR_HAVE_MULTISHOT_ACCEPT | EVR_HAVE_SEND_ZC
 };
 
 /* clang-format off */
@@ -308,17 +314,17 @@ static const struct kernel {
 	{ "enabling rings is EINVAL", 0,
 	  EVR_HAVE_R_DISABLED | NO_REGION, 0,
 	  { REFUSE_REGISTER(IORING_REGISTER_ENABLE_RINGS, EINVAL) }, 1 },
-	{ "no probe", 0, EVR_HAVE_EPOLL_WAIT | EVR_HAVE_EPOLL_CTL, 0,
+	{ "no probe", 0, LISTED, 0,
 	  { REFUSE_REGISTER(IORING_REGISTER_PROBE, EINVAL) }, 1 },
 	{ "before 6.0", 0, EVR_HAVE_EPOLL_CTL, 0,
 	  { REFUSE_REGISTER(IORING_REGISTER_SYNC_CANCEL, EINVAL) }, 1 },
 	{ "register is forbidden", 0,
 	  EVR_HAVE_R_DISABLED | NO_REGION | EVR_HAVE_REGISTERED_RING |
-		  EVR_HAVE_EPOLL_WAIT | EVR_HAVE_EPOLL_CTL, 0,
+		  LISTED, 0,
 	  { REFUSE(__NR_io_uring_register, EPERM) }, 1 },
 	{ "register is not there", 0,
 	  EVR_HAVE_R_DISABLED | NO_REGION | EVR_HAVE_REGISTERED_RING |
-		  EVR_HAVE_EPOLL_WAIT | EVR_HAVE_EPOLL_CTL, 0,
+		  LISTED, 0,
 	  { REFUSE(__NR_io_uring_register, ENOSYS) }, 1 },
 	{ "enter is forbidden", -EPERM, 0, 0,
 	  { REFUSE(__NR_io_uring_enter, EPERM) }, 1 },
