@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 
-include_HEADERS = include/evring.h include/evring-embed.h
+include_HEADERS = include/evring.h include/evring-embed.h include/evring-net.h
 
 # The objects, once. Tests link this: hidden evr_ functions can be tested and
 # nothing is exported for tests.
 noinst_LTLIBRARIES += %D%/libevr.la
 %C%_libevr_la_SOURCES = $(evr_sources)
 evr_sources = \
+	%D%/accept.c \
 	%D%/bind.c %D%/bind.h \
 	%D%/evr.h \
 	%D%/flight.c %D%/flight.h \

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # check-exports.sh - the shared library exports what evring.map lists, which
-# is what evring.h declares, and nothing else; nor does the preloaded one.
+# is what evring.h and evring-net.h declare, and nothing else; nor does the
+# preloaded one.
 
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "${top_srcdir:?}/tests/common.sh"
@@ -29,12 +30,15 @@ ${NM:-nm} -D --defined-only "$library" |
 	sort >"$dir/library"
 compare "libevring.so exports what evring.map lists" "$dir/map" "$dir/library"
 
-# Names before "(", outside of comments; what is inline is not exported.
+# Names before "(", outside of comments, less what is defined there.
 # shellcheck disable=SC2086 # a list of words
-${CC:-cc} -E -P -I "$srcdir/include" "$srcdir/include/evring.h" |
-	sed 's/static inline[^(]*(//' |
-	grep -o '\<evring_[a-z_]*(' | tr -d '(' | sort >"$dir/header"
-compare "evring.h declares what evring.map lists" "$dir/map" "$dir/header"
+${CC:-cc} -E -P -I "$srcdir/include" "$srcdir/include/evring-net.h" \
+	>"$dir/declarations"
+tr '\n' ' ' <"$dir/declarations" | grep -o 'static inline[^(]*(' |
+	grep -o 'evring_[a-z_]*' | sort -u >"$dir/inline"
+grep -o '\<evring_[a-z_]*(' "$dir/declarations" | tr -d '(' | sort -u |
+	comm -23 - "$dir/inline" >"$dir/header"
+compare "the headers declare what evring.map lists" "$dir/map" "$dir/header"
 
 # What stands in front of libev's functions in other people's programs.
 preload=preload/.libs/libevring-preload.so

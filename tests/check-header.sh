@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# check-header.sh - evring.h can be included alone, twice, from C99 and C++11
-# on, without a warning; evring-embed.h says what it needs.
+# check-header.sh - evring.h and evring-net.h can be included alone, twice, from
+# C99 and C++11 on, without a warning; evring-embed.h says what it needs.
 
 srcdir=${top_srcdir:?}
 strict='-Wall -Wextra -Wpedantic -Wconversion -Wundef -Werror'
@@ -29,6 +29,20 @@ int use(struct ev_loop *loop)
 END
 sed 's/{ 0 }/{}/' "$dir/use.c" >"$dir/use.cc"
 
+cat >"$dir/net.c" <<'END'
+#include <evring-net.h>
+#include <evring-net.h>
+
+int use(struct ev_loop *loop, struct evring_accept *accept);
+
+int use(struct ev_loop *loop, struct evring_accept *accept)
+{
+	evring_accept_init(accept, NULL, 0, SOCK_CLOEXEC);
+	return evring_accept_start(loop, accept);
+}
+END
+cp "$dir/net.c" "$dir/net.cc"
+
 # compile COMPILER STANDARD FILE
 compile() {
 	# shellcheck disable=SC2086 # lists of words
@@ -46,19 +60,21 @@ check() {
 	if ! knows "$@"; then
 		echo "# left out: $1 does not know $2"
 	elif compile "$@"; then
-		echo "ok - $2"
+		echo "ok - ${3##*/} $2"
 	else
-		echo "not ok - $2"
+		echo "not ok - ${3##*/} $2"
 		failed=1
 	fi
 }
 
 for standard in c99 gnu99 c11 c17 gnu17 c2x; do
 	check "${CC:-cc}" $standard "$dir/use.c"
+	check "${CC:-cc}" $standard "$dir/net.c"
 done
 if [ -n "${CXX:-}" ] && command -v "${CXX%% *}" >/dev/null; then
 	for standard in c++11 c++14 c++17 gnu++17 c++20; do
 		check "$CXX" $standard "$dir/use.cc"
+		check "$CXX" $standard "$dir/net.cc"
 	done
 else
 	echo "# left out: there is no C++ compiler"

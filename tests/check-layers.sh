@@ -61,7 +61,7 @@ never 'layout, bind and flight know nothing of io_uring' \
 	"$uring|io_uring_|IORING_" layout.[ch] bind.[ch] flight.[ch]
 never 'no header of ours brings in libev or liburing but ring.h' \
 	"$ev|include <liburing" evr.h bind.h layout.h poll.h probe.h self.h \
-	evring.h evring-embed.h
+	evring.h evring-embed.h evring-net.h
 never 'ring knows nothing of the environment' 'getenv' \
 	layout.c ring.c poll.c bind.c flight.c op.c self.c text.c
 never 'the library prints nothing and never exits' \

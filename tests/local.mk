@@ -51,6 +51,7 @@ if HAVE_CHECK
 check_PROGRAMS += $(unit_tests) %D%/conform.t
 TESTS += $(unit_tests) %D%/conform.t
 unit_tests = \
+	%D%/accept.t \
 	%D%/bind.t \
 	%D%/facts.t \
 	%D%/layout.t \
@@ -64,6 +65,9 @@ unit_tests = \
 	%D%/self.t \
 	%D%/text.t
 
+%C%_accept_t_SOURCES = %D%/accept.c $(test_common)
+%C%_accept_t_CFLAGS = $(test_cflags)
+%C%_accept_t_LDADD = $(test_libs)
 %C%_bind_t_SOURCES = %D%/bind.c $(test_common)
 %C%_bind_t_CFLAGS = $(test_cflags)
 %C%_bind_t_LDADD = $(test_libs)
