@@ -23,7 +23,9 @@
 #define EVRING_NET_H
 
 #include <evring.h>
+#include <stddef.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -134,6 +136,161 @@ int evring_accept_stop(struct ev_loop *loop, struct evring_accept *accept);
  * Returns 0; -EINVAL if accept is NULL; or -EAGAIN as above.
  */
 int evring_accept_resume(struct ev_loop *loop, struct evring_accept *accept);
+
+/*
+ * evring_send: ordered sends on a stream socket
+ *
+ *     static void on_sent(struct ev_loop *loop, struct evring_send *send,
+ *                         struct evring_piece *pieces, int res);
+ *
+ *     evring_send_init(&send, on_sent, fd);
+ *     piece.bytes = ...; piece.size = ...;
+ *     evring_send_queue(loop, &send, &piece);
+ *
+ * Pieces are sent in the order in which they were queued, each whole.  One
+ * request at a time is under way, with up to EVRING_SEND_PIECES of them; what
+ * is queued before the loop turns goes with the request that is being made, and
+ * what is queued later with the next one, which is made when the first is done.
+ * Short sends go on where they ended.  SIGPIPE is not raised.
+ *
+ * A piece and its bytes are evring's from evring_send_queue() until an event
+ * hands it back.  An event has one or more pieces, linked by next, in their
+ * order, with res 0: the kernel has taken all of them (which does not say that
+ * the peer has).  There is no event for a part of a piece.
+ *
+ * When sending fails, or is cancelled, the event has all pieces that are left,
+ * and in res the negative errno value.  Those with sent == size were sent, of
+ * the first other one maybe a part, of the rest nothing:
+ *   -EPIPE, -ECONNRESET  the peer is gone (which of the two is a matter of
+ *               chance), or the socket was shut down for writing
+ *   -ECANCELED  by evring_send_cancel(); or the loop has been detached, is
+ * being destroyed or lost its ring; or it went on in a forked child or another
+ * thread, and what the kernel did is not known: of the first piece with sent <
+ * size any part may have been sent, in a child all may yet be, by the parent
+ *   -EBADF, -ENOTSOCK, -ENOTCONN, -ETIMEDOUT, ...  as from sendmsg(2)
+ *   -EIO        the kernel took none of the bytes, and said nothing
+ *   -EAGAIN, -ENOMEM, -EMFILE, -ENFILE  as from evring_op_start(): the request
+ *               for the rest could not be made
+ * The watcher may be used on after that; whether the stream can is another
+ * question.
+ *
+ * It is active as long as it has pieces, and keeps the loop alive.  It never is
+ * while it has none: there is no start and no stop.
+ *
+ * Zero copy.  With evring_send.zero_copy, a request with a piece at least so
+ * large is sent from the memory of the pieces (Linux 6.1, "send-zc" in
+ * evring_config.disable; else it is copied).  They are handed back only when
+ * the network has let go of them: when the peer has acknowledged them, or is
+ * gone. Pieces behind them are sent meanwhile, up to three such requests may
+ * wait for their acknowledgement, and what is sent while three do is copied;
+ * handed back are all in their order.  It costs a second completion per request
+ * and pays for large pieces and real network cards only: to a receiver on the
+ * same machine the kernel copies after all.  A socket that has no zero copy (a
+ * local one) gets copies from the first refusal on.
+ */
+enum { EVRING_SEND_PIECES = 16, EVRING_SEND_OPS = 4 };
+
+struct evring_piece {
+	const void *bytes; /* what to send */
+	size_t size;	   /* of them, at least 1 */
+	void *data;	   /* the user's */
+
+	/* When it is handed back. */
+	struct evring_piece *next; /* of the same event, or NULL */
+	size_t sent;		   /* as many bytes were */
+
+	/* Private. */
+	unsigned nr_requests; /* that name its bytes */
+	uint64_t reserved[2];
+};
+
+struct evring_send {
+	struct evring_op op; /* data is the user's */
+	void (*cb)(struct ev_loop *loop, struct evring_send *send,
+		   struct evring_piece *pieces, int res);
+	int fd;		  /* a stream socket, the user's */
+	size_t zero_copy; /* bytes; 0, the default: never */
+
+	/* Private. */
+	size_t queued;
+	int error; /* ended by: what is left comes back with it */
+	unsigned state;
+	unsigned busy;	 /* operations, a bit for each */
+	unsigned sender; /* the one that sends */
+	unsigned place;	 /* of its request in the submission queue */
+	unsigned nr_iov;
+	size_t nr_bytes;		   /* in iov */
+	struct evring_piece *first, *last; /* all */
+	struct evring_piece *unsent;	   /* the first with sent < size */
+	struct evring_piece *unasked;	   /* the first that no request names */
+	struct {
+		struct evring_piece *first; /* that the request names */
+		unsigned nr;
+	} named[EVRING_SEND_OPS];
+	struct evring_op more[EVRING_SEND_OPS - 1];
+	struct msghdr msg;
+	struct iovec iov[EVRING_SEND_PIECES];
+	uint64_t reserved[4];
+};
+
+/*
+ * Before the first use, and while it is not active; op.data stays as it is, and
+ * zero_copy is 0.
+ */
+static inline void
+evring_send_init(struct evring_send *send,
+		 void (*cb)(struct ev_loop *loop, struct evring_send *send,
+			    struct evring_piece *pieces, int res),
+		 int fd)
+{
+	int i;
+
+	evring_op_init(&send->op, NULL);
+	for (i = 0; i < EVRING_SEND_OPS - 1; i++)
+		evring_op_init(&send->more[i], NULL);
+	send->cb = cb;
+	send->fd = fd;
+	send->zero_copy = 0;
+	send->queued = 0;
+	send->error = 0;
+	send->state = send->busy = 0;
+	send->first = send->last = NULL;
+	send->unsent = send->unasked = NULL;
+}
+
+/*
+ * Queue piece behind what is queued.  It must not be queued already.  May be
+ * called in callbacks, also in the one of send.
+ *
+ * Returns 0; or a negative errno value, and piece is the caller's still:
+ *   -EINVAL  send or piece is NULL, send has no callback, piece has no bytes
+ *   -EPIPE, -ECANCELED, ...  sending has failed or was cancelled, and the event
+ *            that says so is yet to come
+ *   -ENXIO, -EAGAIN, -ENOMEM, -EMFILE, -ENFILE  as from evring_op_start()
+ */
+int evring_send_queue(struct ev_loop *loop, struct evring_send *send,
+		      struct evring_piece *piece);
+
+/*
+ * The bytes that were queued and that the kernel has not taken: what to look at
+ * before more is read from somebody else.  It shrinks when a request is done.
+ */
+static inline size_t evring_send_queued(const struct evring_send *send)
+{
+	return send->queued;
+}
+
+/*
+ * Ask for the pieces back.  They come as ever, by the last event; with
+ * -ECANCELED if there are any that were not sent.  Meanwhile none can be
+ * queued. Memory that the network holds (zero copy) is not returned sooner for
+ * it.
+ *
+ * Returns 0; -ENOENT if there are none; -EINVAL if send is NULL; or -EAGAIN if
+ * the kernel takes no more requests at the moment: then what is under way goes
+ * on, nothing follows it, and this may be called again.
+ */
+int evring_send_cancel(struct ev_loop *loop, struct evring_send *send);
 
 #ifdef __cplusplus
 }

@@ -17,6 +17,7 @@ evr_sources = \
 	%D%/probe.c %D%/probe.h \
 	%D%/ring.c %D%/ring.h \
 	%D%/self.c %D%/self.h \
+	%D%/send.c \
 	%D%/text.c \
 	%D%/uapi.h
 

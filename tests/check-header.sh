@@ -33,12 +33,17 @@ cat >"$dir/net.c" <<'END'
 #include <evring-net.h>
 #include <evring-net.h>
 
-int use(struct ev_loop *loop, struct evring_accept *accept);
+int use(struct ev_loop *loop, struct evring_accept *accept,
+	struct evring_send *sender, struct evring_piece *piece);
 
-int use(struct ev_loop *loop, struct evring_accept *accept)
+int use(struct ev_loop *loop, struct evring_accept *accept,
+	struct evring_send *sender, struct evring_piece *piece)
 {
 	evring_accept_init(accept, NULL, 0, SOCK_CLOEXEC);
-	return evring_accept_start(loop, accept);
+	evring_send_init(sender, NULL, 0);
+	return evring_accept_start(loop, accept) +
+	       evring_send_queue(loop, sender, piece) +
+	       (evring_send_queued(sender) > 1);
 }
 END
 cp "$dir/net.c" "$dir/net.cc"

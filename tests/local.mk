@@ -63,6 +63,7 @@ unit_tests = \
 	%D%/ring.t \
 	%D%/scale.t \
 	%D%/self.t \
+	%D%/send.t \
 	%D%/text.t
 
 %C%_accept_t_SOURCES = %D%/accept.c $(test_common)
@@ -105,6 +106,9 @@ unit_tests = \
 %C%_self_t_SOURCES = %D%/self.c $(test_common)
 %C%_self_t_CFLAGS = $(test_cflags)
 %C%_self_t_LDADD = $(test_libs)
+%C%_send_t_SOURCES = %D%/send.c $(test_common)
+%C%_send_t_CFLAGS = $(test_cflags)
+%C%_send_t_LDADD = $(test_libs)
 %C%_text_t_SOURCES = %D%/text.c $(test_common)
 %C%_text_t_CFLAGS = $(test_cflags)
 %C%_text_t_LDADD = $(test_libs)
