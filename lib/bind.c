@@ -58,7 +58,8 @@ struct binding {
 
 struct seat {
 	struct ev_loop *_Atomic loop; /* NULL: free */
-	struct binding *binding;      /* written before loop, read after it */
+	struct binding *binding;      /* written before loop, read after it;
+					 NULL while it is let go */
 	struct seat *next;	      /* never changes once in the list */
 };
 
@@ -168,16 +169,21 @@ static void give_back(struct binding *b)
 		      b->host.layout->epoll_poll, b->mintime);
 }
 
-/* Operations hear of it last: for them the loop is not attached any more. */
+/*
+ * Operations hear of it: for them the loop is not attached any more.  But the
+ * seat is not free, or they could attach a loop that is being destroyed, whose
+ * end nobody would tell us.
+ */
 static void unbind(struct seat *seat)
 {
 	struct binding *b = seat->binding;
 
 	give_back(b);
 	b->host.layout->cleanup_stop(b->host.loop, &b->cleanup);
-	leave_seat(seat);
+	seat->binding = NULL;
 	evr_poll_free(b->poll);
 	free(b);
+	leave_seat(seat);
 }
 
 static void loop_destroyed(struct ev_loop *loop, ev_cleanup *w, int revents)
@@ -250,7 +256,7 @@ static int make_room(struct ev_loop *loop, struct evring_config *config)
 
 	if (!seat)
 		return 0;
-	if (is_settled(seat->binding))
+	if (!seat->binding || is_settled(seat->binding))
 		return -EBUSY;
 	if (seat->binding->gives_way && !config->stats)
 		config->stats = seat->binding->users_stats;
@@ -303,7 +309,7 @@ EVR_API int evring_detach(struct ev_loop *loop)
 	struct seat *seat = loop ? find_seat(loop) : NULL;
 	int error = errno;
 
-	if (!seat)
+	if (!seat || !seat->binding)
 		return -EINVAL;
 	unbind(seat);
 	errno = error;

@@ -49,7 +49,8 @@ static const struct evring_config modes[] = {
 enum { NR_MODES = ARRAY_SIZE(modes) };
 
 static struct ev_loop *loop;
-static int fds[2]; /* a socket pair: what is written to 1 is read from 0 */
+static int nr_events; /* of all operations */
+static int fds[2];    /* a socket pair: what is written to 1 is read from 0 */
 
 static void open_loop_with(const struct evring_config *config)
 {
@@ -57,6 +58,7 @@ static void open_loop_with(const struct evring_config *config)
 	ck_assert_ptr_nonnull(loop);
 	ck_assert_int_eq(evring_attach(loop, config), 0);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	nr_events = 0;
 }
 
 static void open_loop(int mode)
@@ -86,8 +88,6 @@ try {
 	char buffer[64];
 	void (*then)(struct try * try);
 };
-
-static int nr_events; /* of all */
 
 static void on_event(struct ev_loop *l, evring_op *op, int revents)
 {
@@ -912,9 +912,11 @@ static void finish_loop(int way)
 		close_loop();
 }
 
-static void try_to_start(struct try *try)
+static void try_to_go_on(struct try *try)
 {
 	check_refused(loop, &try->op, ENXIO);
+	ck_assert_int_eq(evring_detach(loop), -EINVAL);
+	ck_assert_int_eq(evring_attach(loop, NULL), -EBUSY);
 }
 
 START_TEST(operations_end_before_their_loop_is_let_go)
@@ -926,7 +928,7 @@ START_TEST(operations_end_before_their_loop_is_let_go)
 	init(&reader);
 	init(&poller);
 	init(&unsent);
-	reader.then = poller.then = unsent.then = try_to_start;
+	reader.then = poller.then = unsent.then = try_to_go_on;
 	start_read(&reader);
 	start_poll(&poller);
 	turn();
