@@ -18,8 +18,8 @@
  *
  * Invariants:
  *
- * (1) For each operation that the kernel has, a record is kept for its last
- *     completion: nr_unused is at least nr_ops.
+ * (1) For each operation that the kernel has, or that is parked, a record is
+ *     kept for its last completion: nr_unused is at least nr_ops.
  * (2) The lane's watcher is pending exactly while the lane has records.
  */
 #include "config.h"
@@ -32,6 +32,10 @@
 #include <string.h>
 
 enum { FIRST_RECORDS = 64 };
+
+/* evring_op.in_kernel: 1 and the number of its lane, and this for one that the
+   kernel does not have; 0: neither. */
+enum { PARKED = 16 };
 
 struct evr_record {
 	struct evring_op *op; /* the caller's until the last was handed out */
@@ -109,7 +113,7 @@ static int clamp(int priority, int min, int max)
 static struct evr_lane *lane_of(struct evr_flight *flight,
 				const struct evring_op *op)
 {
-	return &flight->lanes[op->in_kernel - 1];
+	return &flight->lanes[(op->in_kernel & ~PARKED) - 1];
 }
 
 static void feed(struct evr_flight *flight, struct evr_lane *lane)
@@ -192,23 +196,48 @@ void evr_flight_invoke(struct evr_flight *flight)
  * operations
  */
 
-void evr_flight_start(struct evr_flight *flight, struct evring_op *op)
+static struct evring_op **list_of(struct evr_flight *flight,
+				  const struct evring_op *op)
 {
+	return op->in_kernel & PARKED ? &flight->parked : &flight->ops;
+}
+
+static void link_op(struct evr_flight *flight, struct evring_op *op, int parked)
+{
+	struct evring_op **list;
+
 	op->active = 1;
+	op->in_kernel =
+		parked |
+		(1 + clamp(op->priority, EV_MINPRI, EV_MAXPRI) - EV_MINPRI);
+	list = list_of(flight, op);
 	op->prev = NULL;
-	op->next = flight->ops;
+	op->next = *list;
 	if (op->next)
 		op->next->prev = op;
-	flight->ops = op;
+	*list = op;
 	flight->nr_ops++;
-	op->in_kernel =
-		1 + clamp(op->priority, EV_MINPRI, EV_MAXPRI) - EV_MINPRI;
 	flight->host.layout->ref(flight->host.loop);
+}
+
+void evr_flight_start(struct evr_flight *flight, struct evring_op *op)
+{
+	link_op(flight, op, 0);
+}
+
+void evr_flight_park(struct evr_flight *flight, struct evring_op *op)
+{
+	link_op(flight, op, PARKED);
 }
 
 bool evr_flight_has(const struct evring_op *op)
 {
-	return op->in_kernel;
+	return op->in_kernel && !(op->in_kernel & PARKED);
+}
+
+bool evr_flight_is_parked(const struct evring_op *op)
+{
+	return op->in_kernel & PARKED;
 }
 
 static void unlink_op(struct evr_flight *flight, struct evring_op *op)
@@ -218,7 +247,7 @@ static void unlink_op(struct evr_flight *flight, struct evring_op *op)
 	if (op->prev)
 		op->prev->next = op->next;
 	else
-		flight->ops = op->next;
+		*list_of(flight, op) = op->next;
 	flight->nr_ops--;
 	op->in_kernel = 0;
 }
@@ -238,10 +267,17 @@ void evr_flight_complete(struct evr_flight *flight, struct evring_op *op,
 	append(flight, lane, i);
 }
 
+void evr_flight_wake(struct evr_flight *flight, struct evring_op *op, int res)
+{
+	evr_flight_complete(flight, op, res, 0, true);
+}
+
 void evr_flight_cancel(struct evr_flight *flight)
 {
 	while (flight->ops)
 		evr_flight_complete(flight, flight->ops, -ECANCELED, 0, true);
+	while (flight->parked)
+		evr_flight_wake(flight, flight->parked, -ECANCELED);
 }
 
 /*
@@ -267,6 +303,6 @@ void evr_flight_init(struct evr_flight *flight, const struct evr_host *host)
 
 void evr_flight_exit(struct evr_flight *flight)
 {
-	assert(!flight->ops && !flight->nr_used);
+	assert(!flight->ops && !flight->parked && !flight->nr_used);
 	free(flight->records);
 }

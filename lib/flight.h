@@ -28,7 +28,10 @@ struct evr_flight {
 	   event. */
 	struct evring_op *ops;
 
-	unsigned nr_ops; /* of these */
+	/* Those that wait for something that is not the kernel's. */
+	struct evring_op *parked;
+
+	unsigned nr_ops; /* of both */
 
 	struct evr_record *records; /* an array, so that it can grow */
 	int nr_records;
@@ -54,8 +57,16 @@ unsigned evr_flight_reserve(struct evr_flight *flight, unsigned nr);
    is room for one. */
 void evr_flight_start(struct evr_flight *flight, struct evring_op *op);
 
-/* Does the kernel have op? */
+/* The same, but the kernel is not asked for anything: op waits until it is
+   woken, or cancelled with all others. */
+void evr_flight_park(struct evr_flight *flight, struct evring_op *op);
+
+/* The last event of a parked op, with res. */
+void evr_flight_wake(struct evr_flight *flight, struct evring_op *op, int res);
+
+/* Does the kernel have op?  Is it parked? */
 bool evr_flight_has(const struct evring_op *op);
+bool evr_flight_is_parked(const struct evring_op *op);
 
 /* Does it have any? */
 static inline bool evr_flight_has_any(const struct evr_flight *flight)
@@ -76,7 +87,8 @@ static inline bool evr_flight_is_pending(const struct evr_flight *flight)
 void evr_flight_complete(struct evr_flight *flight, struct evring_op *op,
 			 int res, unsigned flags, bool is_last);
 
-/* The kernel has none any more: -ECANCELED for those that did not answer. */
+/* The kernel has none any more: -ECANCELED for those that did not answer, and
+   those that are parked. */
 void evr_flight_cancel(struct evr_flight *flight);
 
 /* Invoke all that is pending, now: libev will not any more. */

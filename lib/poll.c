@@ -75,6 +75,7 @@
 #include <errno.h>
 #include <ev.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -148,9 +149,10 @@ struct evr_fd {
 struct evr_poll {
 	struct evr_host host;
 	struct evr_ring ring;
-	bool lost;     /* the ring is gone and could not be replaced */
-	bool hopeless; /* no memory for what a ring needs: to be lost */
-	bool broken;   /* the ring asks what it should not: to be replaced */
+	uint64_t ring_id; /* evr_poll_ring_id() */
+	bool lost;	  /* the ring is gone and could not be replaced */
+	bool hopeless;	  /* no memory for what a ring needs: to be lost */
+	bool broken;	  /* the ring asks what it should not: to be replaced */
 	bool has_lost_answers;	/* an operation may have ended unheard */
 	unsigned nr_unanswered; /* requests to cancel, when the ring goes */
 
@@ -228,6 +230,13 @@ static int init_largest(struct evr_ring *ring, struct evr_ring_config config)
 	return r;
 }
 
+static uint64_t new_ring_id(void)
+{
+	static _Atomic uint64_t last;
+
+	return atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
+}
+
 static int make_ring(struct evr_poll *p, struct evr_ring_config config)
 {
 	struct epoll_event *changes;
@@ -243,6 +252,7 @@ static int make_ring(struct evr_poll *p, struct evr_ring_config config)
 		return -ENOMEM;
 	}
 	p->changes = changes;
+	p->ring_id = new_ring_id();
 	p->state = IDLE;
 	p->look = true;
 	return 0;
@@ -1378,10 +1388,34 @@ int evr_poll_start(struct evr_poll *p, struct evring_op *op,
 	return 0;
 }
 
+int evr_poll_park(struct evr_poll *p, struct evring_op *op)
+{
+	if (evr_unlikely(!ready_ring(p)))
+		return -ENXIO;
+	if (evr_unlikely(!evr_flight_reserve(&p->flight, 1)))
+		return -ENOMEM;
+	evr_flight_park(&p->flight, op);
+	return 0;
+}
+
+void evr_poll_wake(struct evr_poll *p, struct evring_op *op, int res)
+{
+	evr_flight_wake(&p->flight, op, res);
+}
+
+bool evr_poll_is_parked(const struct evring_op *op)
+{
+	return evr_flight_is_parked(op);
+}
+
 int evr_poll_cancel(struct evr_poll *p, struct evring_op *op)
 {
 	struct io_uring_sqe *sqe;
 
+	if (evr_flight_is_parked(op)) {
+		evr_poll_wake(p, op, -ECANCELED);
+		return 0;
+	}
 	if (!evr_flight_has(op))
 		return -ENOENT;
 	if (!ready_ring(p) || !evr_flight_has(op))
@@ -1423,6 +1457,11 @@ int evr_poll_ring(struct evr_poll *p, struct io_uring **ret_ring)
 	if (r >= 0)
 		*ret_ring = &p->ring.uring;
 	return r;
+}
+
+uint64_t evr_poll_ring_id(const struct evr_poll *p)
+{
+	return p->ring_id;
 }
 
 unsigned evr_poll_have(const struct evr_poll *p)

@@ -53,6 +53,15 @@ struct io_uring_sqe;
 int evr_poll_start(struct evr_poll *poll, struct evring_op *op,
 		   struct io_uring_sqe **ret_sqe);
 
+/*
+ * op, not active, becomes active without a request: it keeps the loop alive,
+ * and ends when it is woken (with res), cancelled, or its ring goes.  Returns 0
+ * or -errno: -ENXIO if there is no ring.
+ */
+int evr_poll_park(struct evr_poll *poll, struct evring_op *op);
+void evr_poll_wake(struct evr_poll *poll, struct evring_op *op, int res);
+bool evr_poll_is_parked(const struct evring_op *op);
+
 /* evring_op_cancel(), evring_reserve(), evring_set_files(), evring_ring() */
 int evr_poll_cancel(struct evr_poll *poll, struct evring_op *op);
 int evr_poll_reserve(struct evr_poll *poll, unsigned nr);
@@ -61,6 +70,10 @@ int evr_poll_ring(struct evr_poll *poll, struct io_uring **ret_ring);
 
 /* What its ring is made with: enum evr_have. */
 unsigned evr_poll_have(const struct evr_poll *poll);
+
+/* A number that no other ring of this process has or had.  What was registered
+   with a ring is registered with that one only. */
+uint64_t evr_poll_ring_id(const struct evr_poll *poll);
 
 enum evring_tier evr_poll_tier(const struct evr_poll *poll);
 const struct evring_stats *evr_poll_stats(const struct evr_poll *poll);
