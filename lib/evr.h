@@ -36,7 +36,11 @@ enum evr_have {
 	EVR_HAVE_MIN_WAIT = 1u << 13,
 	EVR_HAVE_MULTISHOT_ACCEPT = 1u << 14,
 	EVR_HAVE_SEND_ZC = 1u << 15,
-	EVR_HAVE_ALL = (1u << 16) - 1
+	EVR_HAVE_PBUF_RING = 1u << 16,
+	EVR_HAVE_MULTISHOT_RECV = 1u << 17,
+	EVR_HAVE_RECV_BUNDLE = 1u << 18,
+	EVR_HAVE_PBUF_INC = 1u << 19,
+	EVR_HAVE_ALL = (1u << 20) - 1
 };
 
 #endif

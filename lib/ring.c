@@ -858,7 +858,15 @@ static unsigned seen_features(struct evr_ring *ring)
 		seen &= ~(unsigned)EVR_HAVE_MIN_WAIT;
 	if (!(features & IORING_FEAT_NO_IOWAIT))
 		seen &= ~(unsigned)EVR_HAVE_NO_IOWAIT;
+	if (!(features & IORING_FEAT_RECVSEND_BUNDLE))
+		seen &= ~(unsigned)EVR_HAVE_RECV_BUNDLE;
+	if (!(features & IORING_FEAT_MIN_TIMEOUT)) /* of the same release */
+		seen &= ~(unsigned)EVR_HAVE_PBUF_INC;
 	probe = io_uring_get_probe_ring(&ring->uring);
+	if (!probe || !io_uring_opcode_supported(probe, IORING_OP_SOCKET))
+		seen &= ~(unsigned)EVR_HAVE_PBUF_RING; /* of the same release */
+	if (!probe || !io_uring_opcode_supported(probe, IORING_OP_SEND_ZC))
+		seen &= ~(unsigned)EVR_HAVE_MULTISHOT_RECV; /* likewise */
 	if (!probe || !io_uring_opcode_supported(probe, EVR_OP_EPOLL_WAIT))
 		seen &= ~(unsigned)EVR_HAVE_EPOLL_WAIT;
 	if (!probe || !io_uring_opcode_supported(probe, IORING_OP_SOCKET))

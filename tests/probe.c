@@ -37,11 +37,16 @@ static const struct {
 	{ "submit-all",      EVR_HAVE_SUBMIT_ALL,      0 },
 	{ "coop-taskrun",    EVR_HAVE_COOP_TASKRUN,    0 },
 	{ "multishot-accept", EVR_HAVE_MULTISHOT_ACCEPT, 0 },
+	{ "pbuf-ring",       EVR_HAVE_PBUF_RING,
+	  EVR_HAVE_MULTISHOT_RECV | EVR_HAVE_RECV_BUNDLE | EVR_HAVE_PBUF_INC },
 	{ "single-issuer",   EVR_HAVE_SINGLE_ISSUER,
 	  EVR_HAVE_DEFER_TASKRUN | EVR_HAVE_EPOLL_WAIT },
 	{ "epoll-ctl",       EVR_HAVE_EPOLL_CTL,       0 },
+	{ "multishot-recv",  EVR_HAVE_MULTISHOT_RECV,  EVR_HAVE_RECV_BUNDLE },
 	{ "defer-taskrun",   EVR_HAVE_DEFER_TASKRUN,   EVR_HAVE_EPOLL_WAIT },
 	{ "send-zc",         EVR_HAVE_SEND_ZC,         0 },
+	{ "recv-bundle",     EVR_HAVE_RECV_BUNDLE,     0 },
+	{ "pbuf-inc",        EVR_HAVE_PBUF_INC,        0 },
 	{ "min-wait",        EVR_HAVE_MIN_WAIT,        0 },
 	{ "region",          EVR_HAVE_REGION,          EVR_HAVE_KERNEL_MEMORY },
 	{ "kernel-memory",   EVR_HAVE_KERNEL_MEMORY,   0 },
@@ -192,7 +197,9 @@ enum {
 	NOT_IN_RING = EVR_HAVE_KERNEL_MEMORY | EVR_HAVE_EPOLL_WAIT |
 		      EVR_HAVE_EPOLL_CTL | EVR_HAVE_MULTISHOT_POLL |
 		      EVR_HAVE_CQE_SKIP | EVR_HAVE_MIN_WAIT |
-		      EVR_HAVE_MULTISHOT_ACCEPT | EVR_HAVE_SEND_ZC
+		      EVR_HAVE_MULTISHOT_ACCEPT | EVR_HAVE_SEND_ZC |
+		      EVR_HAVE_PBUF_RING | EVR_HAVE_MULTISHOT_RECV |
+		      EVR_HAVE_RECV_BUNDLE | EVR_HAVE_PBUF_INC
 };
 
 START_TEST(masked_feature_is_off_in_the_ring)
@@ -266,9 +273,11 @@ END_TEST
 enum {
 	MEM_REGION = 34, /* register opcode, Linux 6.13 */
 	NO_REGION = EVR_HAVE_REGION | EVR_HAVE_KERNEL_MEMORY,
+	NO_BUFFERS = EVR_HAVE_PBUF_RING | EVR_HAVE_MULTISHOT_RECV |
+		     EVR_HAVE_RECV_BUNDLE | EVR_HAVE_PBUF_INC,
 	/* by IORING_REGISTER_PROBE */
 	LISTED = EVR_HAVE_EPOLL_WAIT | EVR_HAVE_EPOLL_CTL |
-		 EVR_HAVE_MULTISHOT_ACCEPT | EVR_HAVE_SEND_ZC
+		 EVR_HAVE_MULTISHOT_ACCEPT | EVR_HAVE_SEND_ZC | NO_BUFFERS
 };
 
 /* clang-format off */
