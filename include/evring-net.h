@@ -292,6 +292,253 @@ static inline size_t evring_send_queued(const struct evring_send *send)
  */
 int evring_send_cancel(struct ev_loop *loop, struct evring_send *send);
 
+/*
+ * Groups of buffers
+ *
+ * Memory to receive into, for any number of sockets of one loop: a buffer is
+ * taken when there is data for it, and not before.  (IORING_REGISTER_PBUF_RING,
+ * Linux 5.19, and multishot receive, 6.0.  Elsewhere a socket is polled, and a
+ * buffer is taken when it is readable: the same for the caller, at the price of
+ * two requests per receive.)
+ */
+
+/* For evring_group_init(). */
+enum evring_group_flags {
+	/* In huge pages of 2 MiB, if there are enough (vm.nr_hugepages). */
+	EVRING_GROUP_HUGE = 1u << 0,
+
+	/*
+	 * A buffer is filled piece by piece, and each event has a piece of one:
+	 * large buffers for data that comes in small portions.  Each piece is
+	 * put back; with the last one the buffer is free.  Linux 6.12.  Not for
+	 * EVRING_RECV_MSG.
+	 */
+	EVRING_GROUP_INCREMENTAL = 1u << 1
+};
+
+struct evr_buffer;
+struct io_uring_buf_ring;
+struct evring_recv;
+
+struct evring_group {
+	/* To be read. */
+	unsigned nr_buffers; /* rounded up to a power of two */
+	unsigned size;	     /* of each in bytes, rounded up to 16 */
+	unsigned flags;	     /* EVRING_GROUP_: those that could be had */
+	unsigned nr_free;    /* buffers of which the caller holds nothing */
+
+	/* Private. */
+	struct ev_loop *loop;
+	char *memory;
+	size_t memory_size;
+	struct evr_buffer *buffers;
+	struct io_uring_buf_ring *ring;
+	uint64_t ring_id, process;
+	unsigned is_plain, id, unused, last_added;
+	unsigned nr_given, nr_puts, nr_active, nr_users;
+	struct evring_recv *first_waiting[2], *last_waiting[2];
+	uint64_t reserved[8];
+};
+
+typedef struct evring_group evring_group;
+
+/*
+ * Make a group of nr_buffers (1 to 32768) of size bytes (1 to 2^30) for
+ * watchers of loop, which is attached.  The memory is the library's, and is
+ * taken from the system as it is used.  flags are EVRING_GROUP_; one that is
+ * not to be had here is left out, and group->flags says so.
+ *
+ * group is not to be moved.  Every event has one buffer (or piece), so there
+ * should be as many as events come in a turn, and as the program keeps.  When
+ * there are none left, watchers wait.
+ *
+ * With the ring the group is known by a number, which the library chooses,
+ * from 65535 down.  When the loop gets another ring the group is known there
+ * from the next evring_recv_start(); buffers that the caller has are still the
+ * caller's, and are put back as ever.  A forked child has a copy of all
+ * buffers.
+ *
+ * Returns 0; or, with nothing to clean up:
+ *   -EINVAL   loop or group is NULL, a number is out of range, or a flag
+ *             unknown
+ *   -ENXIO    the loop has no ring
+ *   -ENOMEM   no memory, or RLIMIT_MEMLOCK reached (16 bytes for each buffer)
+ */
+int evring_group_init(struct ev_loop *loop, struct evring_group *group,
+		      unsigned nr_buffers, unsigned size, unsigned flags);
+
+/*
+ * Free the memory of group, also of buffers that were not put back.  The loop
+ * may be gone by then; if it is not, the thread is the loop's.
+ *
+ * Returns 0; -EINVAL for NULL; -EBUSY while a watcher uses group: its last
+ * event has not come.
+ */
+int evring_group_exit(struct evring_group *group);
+
+/*
+ * Give back the buffer, or the piece of one, that data points into: what an
+ * event had, or any address within.  From the loop's thread, in a callback or
+ * not.  Watchers that wait for a buffer go on: the one that waits longest
+ * first.
+ *
+ * Returns 0, or -EINVAL when group is NULL, or data is not in a buffer that
+ * the caller has.
+ */
+int evring_group_put(struct evring_group *group, void *data);
+
+/*
+ * Receiving
+ *
+ *     static void on_data(struct ev_loop *loop, struct evring_recv *recv,
+ *                         void *data, int size)
+ *     {
+ *             if (size <= 0) {
+ *                     ... end of stream, or -errno: the last event
+ *                     return;
+ *             }
+ *             ... size bytes at data are the program's, until
+ *             evring_group_put(recv->group, data);
+ *     }
+ *
+ *     evring_recv_init(&recv, on_data, fd, &group);
+ *     evring_recv_start(loop, &recv);
+ *
+ * All that comes from a socket, in order, an event for each buffer.  The
+ * kernel is asked once (multishot receive, Linux 6.0), and may fill several
+ * buffers before it answers (bundles, 6.10).  Blocking and non-blocking
+ * sockets are the same here.
+ *
+ * When the group has run dry the watcher waits, active, and goes on when a
+ * buffer is put back.  So long the socket is not read: the peer is slowed
+ * down, and its end of stream, or an error, is not heard of.
+ */
+
+/* For evring_recv.flags. */
+enum evring_recv_flags {
+	/*
+	 * One event for each message (recvmsg), with the sender's address and
+	 * control data, all in one buffer of the group.
+	 */
+	EVRING_RECV_MSG = 1u << 0,
+
+	/* fd is an index in the table of fixed files (evring_set_files()). */
+	EVRING_RECV_FIXED_FILE = 1u << 1
+};
+
+/* Of a message. */
+struct evring_msg {
+	void *name;	   /* struct sockaddr of the sender */
+	unsigned name_len; /* its length, 0: none, which may be more than there
+			      was room for */
+	void *control;	   /* a sequence of struct cmsghdr, aligned */
+	unsigned control_len;
+	int flags; /* MSG_TRUNC, MSG_CTRUNC, ... */
+};
+
+struct evring_recv {
+	/*
+	 * Its first members are those of a watcher of libev, so
+	 * ev_is_active(), ev_set_priority() and ev_priority() work on an
+	 * evring_recv; op.data is the user's; the rest is private. ev_set_cb()
+	 * does not apply.
+	 */
+	struct evring_op op;
+
+	/*
+	 * The event.  size > 0 (EVRING_RECV_MSG: 0 or more, with data not
+	 * NULL): so many bytes at data, in a buffer that is the caller's now.
+	 * Else data is NULL and this is the last event: 0 is the end of the
+	 * stream, or
+	 *   -ECANCELED   it was stopped, or the ring went
+	 *   -ECONNRESET, -ETIMEDOUT, -ECONNREFUSED, ...  of the socket
+	 *   -EBADF, -ENOTSOCK, -ENOTCONN  fd is not what it should be
+	 *   -EAGAIN, -ENOMEM, -EMFILE, -ENFILE  the next request could not be
+	 *                made, see evring_recv_start()
+	 * ev_is_active (recv) is true in all but the last.
+	 */
+	void (*cb)(struct ev_loop *loop, struct evring_recv *recv, void *data,
+		   int size);
+
+	/* The group may be shared by any number of watchers. */
+	struct evring_group *group;
+	int fd;
+	unsigned flags; /* EVRING_RECV_, 0 after evring_recv_init() */
+
+	/*
+	 * With EVRING_RECV_MSG: room in each buffer for address and control
+	 * data, in bytes, rounded up to 8; sizeof (struct sockaddr_storage)
+	 * and 0 after evring_recv_init().  With 16 bytes more they are less
+	 * than the size of a buffer.
+	 */
+	unsigned name_size, control_size;
+
+	/* With EVRING_RECV_MSG: of this event, in the same buffer. */
+	struct evring_msg msg;
+
+	/* Private. */
+	int state, queue;
+	unsigned is_stopping, is_user, is_granted, is_served, is_bundle,
+		is_single, is_polled, is_stream;
+	unsigned seen_puts, buffer, rest_buffer;
+	int rest;
+	char *rest_data;
+	int *gone;
+	uint64_t ring_id;
+	struct evring_recv *next, *prev;
+	struct msghdr header;
+	struct iovec iov;
+	uint64_t reserved[4];
+};
+
+typedef struct evring_recv evring_recv;
+
+/* Before the first use; op.data stays as it is. */
+static inline void evring_recv_init(struct evring_recv *recv,
+				    void (*cb)(struct ev_loop *loop,
+					       struct evring_recv *recv,
+					       void *data, int size),
+				    int fd, struct evring_group *group)
+{
+	evring_op_init(&recv->op, NULL);
+	recv->cb = cb;
+	recv->group = group;
+	recv->fd = fd;
+	recv->flags = 0;
+	recv->name_size = (unsigned)sizeof(struct sockaddr_storage);
+	recv->control_size = 0;
+	recv->gone = NULL;
+}
+
+/*
+ * Receive from recv->fd, from the next turn of the loop on.  fd is to stay
+ * open until the last event.  May be called from callbacks, also from the one
+ * of its own last event.
+ *
+ * With EVRING_RECV_MSG, an empty message is the end of the stream if the
+ * socket is of a kind that has one (SOCK_STREAM, SOCK_SEQPACKET); without,
+ * that is so for any socket: datagrams want EVRING_RECV_MSG.
+ *
+ * Returns 0, or, with recv not active:
+ *   -EINVAL   recv is NULL, has no callback or no group, or the group is of
+ *             another loop; a flag is unknown; or for EVRING_RECV_MSG a buffer
+ *             is too small, or the group incremental
+ *   -EBUSY    recv is active
+ *   -ENXIO, -EAGAIN, -ENOMEM, -EMFILE, -ENFILE  as evring_op_start()
+ */
+int evring_recv_start(struct ev_loop *loop, struct evring_recv *recv);
+
+/*
+ * Ask for the end.  What was received by then comes first; then the last
+ * event, mostly with -ECANCELED.  Nothing that comes later is taken from the
+ * socket.
+ *
+ * Returns 0; -ENOENT if recv is not active; -EAGAIN if the kernel takes no
+ * more requests at the moment (it may be asked again; the watcher ends with
+ * its next completion at the latest); -EINVAL for NULL.
+ */
+int evring_recv_stop(struct ev_loop *loop, struct evring_recv *recv);
+
 #ifdef __cplusplus
 }
 #endif

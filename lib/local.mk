@@ -11,10 +11,12 @@ evr_sources = \
 	%D%/bind.c %D%/bind.h \
 	%D%/evr.h \
 	%D%/flight.c %D%/flight.h \
+	%D%/group.c %D%/group.h \
 	%D%/layout.c %D%/layout.h \
 	%D%/op.c \
 	%D%/poll.c %D%/poll.h \
 	%D%/probe.c %D%/probe.h \
+	%D%/recv.c \
 	%D%/ring.c %D%/ring.h \
 	%D%/self.c %D%/self.h \
 	%D%/send.c \

@@ -14,13 +14,32 @@ failed=0
 cat >"$dir/use.c" <<'END'
 #include <evring.h>
 #include <evring.h>
+#include <evring-net.h>
+#include <evring-net.h>
 
 int use(struct ev_loop *loop);
+
+static void on_data(struct ev_loop *loop, struct evring_recv *recv, void *data,
+		    int size)
+{
+	if (size > 0)
+		evring_group_put(recv->group, data);
+	else
+		evring_recv_start(loop, recv);
+}
 
 int use(struct ev_loop *loop)
 {
 	struct evring_config config = { 0 };
 	struct evring_stats stats;
+	struct evring_group group;
+	struct evring_recv receiver;
+
+	if (evring_group_init(loop, &group, 1, 1, EVRING_GROUP_HUGE) == 0) {
+		evring_recv_init(&receiver, on_data, 0, &group);
+		receiver.flags = EVRING_RECV_MSG;
+		evring_recv_start(loop, &receiver);
+	}
 
 	config.flags = EVRING_REQUIRE_REGION | EVRING_USER_REGION;
 	return evring_attach(loop, &config) + evring_stats(loop, &stats) +

@@ -52,16 +52,16 @@ some() {
 ev='^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"](ev|ev\+\+)\.h'
 uring='^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"](liburing|ring)'
 
-never 'ring, probe and self know nothing of libev' "$ev" \
-	evr.h probe.[ch] ring.[ch] self.[ch] text.c
+never 'ring, probe, self, group and recv know nothing of libev' "$ev" \
+	evr.h group.[ch] probe.[ch] recv.c ring.[ch] self.[ch] text.c
 never 'nor do they know of layouts and bindings' \
 	'include "(layout|poll|bind)\.h"' \
 	evr.h probe.[ch] ring.[ch] self.[ch] text.c
 never 'layout, bind and flight know nothing of io_uring' \
 	"$uring|io_uring_|IORING_" layout.[ch] bind.[ch] flight.[ch]
 never 'no header of ours brings in libev or liburing but ring.h' \
-	"$ev|include <liburing" evr.h bind.h layout.h poll.h probe.h self.h \
-	evring.h evring-embed.h evring-net.h
+	"$ev|include <liburing" evr.h bind.h group.h layout.h poll.h probe.h \
+	self.h evring.h evring-embed.h evring-net.h
 never 'ring knows nothing of the environment' 'getenv' \
 	layout.c ring.c poll.c bind.c flight.c op.c self.c text.c
 never 'the library prints nothing and never exits' \

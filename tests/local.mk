@@ -59,6 +59,7 @@ unit_tests = \
 	%D%/op.t \
 	%D%/poll.t \
 	%D%/probe.t \
+	%D%/recv.t \
 	%D%/region.t \
 	%D%/ring.t \
 	%D%/scale.t \
@@ -94,6 +95,9 @@ unit_tests = \
 %C%_probe_t_SOURCES = %D%/probe.c $(test_common)
 %C%_probe_t_CFLAGS = $(test_cflags)
 %C%_probe_t_LDADD = $(test_libs)
+%C%_recv_t_SOURCES = %D%/recv.c $(test_common)
+%C%_recv_t_CFLAGS = $(test_cflags)
+%C%_recv_t_LDADD = $(test_libs)
 %C%_region_t_SOURCES = %D%/region.c %D%/raw.c %D%/raw.h $(test_common)
 %C%_region_t_CFLAGS = $(test_cflags)
 %C%_region_t_LDADD = $(test_libs)
