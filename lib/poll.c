@@ -1332,14 +1332,16 @@ static void let_libev_look(struct evr_poll *p, int r, double timeout)
 
 bool evr_poll_turn(struct evr_poll *p, double timeout)
 {
+	bool is_ready;
 	int r = -ENXIO;
 
 	p->stats->turns++;
 	p->nr_reported = 0;
 	p->hand_over = false;
 	p->called = false;
-	if (evr_likely(ready_ring(p))) {
-		p->nr_reported += evr_flight_is_pending(&p->flight);
+	is_ready = ready_ring(p); /* a ring that goes ends its operations */
+	p->nr_reported += evr_flight_is_pending(&p->flight);
+	if (evr_likely(is_ready)) {
 		r = evr_unlikely(p->interval > 0.)
 			    ? collect_and_ask(p, &timeout)
 			    : ask(p, timeout);
