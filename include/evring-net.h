@@ -293,7 +293,7 @@ static inline size_t evring_send_queued(const struct evring_send *send)
 int evring_send_cancel(struct ev_loop *loop, struct evring_send *send);
 
 /*
- * Groups of buffers
+ * evring_group: buffers to receive into
  *
  * Memory to receive into, for any number of sockets of one loop: a buffer is
  * taken when there is data for it, and not before.  (IORING_REGISTER_PBUF_RING,
@@ -388,7 +388,7 @@ int evring_group_exit(struct evring_group *group);
 int evring_group_put(struct evring_group *group, void *data);
 
 /*
- * Receiving
+ * evring_recv: all that comes from a socket
  *
  *     static void on_data(struct ev_loop *loop, struct evring_recv *recv,
  *                         void *data, int size)
@@ -412,6 +412,15 @@ int evring_group_put(struct evring_group *group, void *data);
  * When the group has run dry the watcher waits, active, and goes on when a
  * buffer is put back.  So long the socket is not read: the peer is slowed
  * down, and its end of stream, or an error, is not heard of.
+ *
+ * A buffer is the caller's from the event that hands it out until it is put
+ * back, for longer than watcher and connection if need be.
+ *
+ * fork and threads: when the ring goes (the loop is detached, destroyed, run by
+ * another thread or by a forked child, or lost its ring) the watcher ends with
+ * -ECANCELED.  It does not go on by itself with the new ring: what the kernel
+ * had received by then may not be known, and in a child the connections are the
+ * parent's.
  */
 
 /* For evring_recv.flags. */
