@@ -85,6 +85,8 @@ dependents() {
 	case $1 in
 	r-disabled) echo region kernel-memory ;;
 	cqe-skip) echo epoll-ctl ;;
+	pbuf-ring) echo multishot-recv recv-bundle pbuf-inc ;;
+	multishot-recv) echo recv-bundle ;;
 	single-issuer) echo defer-taskrun epoll-wait ;;
 	defer-taskrun) echo epoll-wait ;;
 	region) echo kernel-memory ;;
@@ -152,8 +154,8 @@ plain() {
 		! grep -q '^  [a-z-]* *failed ' "$dir/out" &&
 		verdict libev ok
 	check "ten proofs, all held" $?
-	[ "$(wc -l <"$dir/states")" -eq 16 ]
-	check "sixteen features" $?
+	[ "$(wc -l <"$dir/states")" -eq 20 ]
+	check "twenty features" $?
 	[ "$status" -eq 0 ]
 	check "exit status 0" $?
 
