@@ -61,11 +61,10 @@ enum {
 enum {
 	IS_SENDING = 1u << 0,	/* a request, whose result is yet to come */
 	IS_POLLING = 1u << 1,	/* or that waits until it can be made */
-	IS_CUT = 1u << 2,	/* it names only a part of its last piece */
-	HAS_LARGE = 1u << 3,	/* it has a piece to be sent without a copy */
-	IS_ZERO_COPY = 1u << 4, /* and is */
-	NO_ZERO_COPY = 1u << 5, /* it was refused */
-	OF_REQUEST = IS_SENDING | IS_POLLING | IS_CUT | HAS_LARGE | IS_ZERO_COPY
+	HAS_LARGE = 1u << 2,	/* it has a piece to be sent without a copy */
+	IS_ZERO_COPY = 1u << 3, /* and is */
+	NO_ZERO_COPY = 1u << 4, /* it was refused */
+	OF_REQUEST = IS_SENDING | IS_POLLING | HAS_LARGE | IS_ZERO_COPY
 };
 
 static_assert(EVRING_SEND_OPS <= sizeof(unsigned) * 8, "a bit for each");
@@ -157,10 +156,8 @@ static void name_piece(struct evring_send *send, struct evring_piece *piece)
 	struct iovec *iov = &send->iov[send->nr_iov++];
 	size_t size = piece->size - piece->sent;
 
-	if (size > MAX_BYTES - send->nr_bytes) {
-		size = MAX_BYTES - send->nr_bytes;
-		send->state |= IS_CUT;
-	}
+	if (size > MAX_BYTES - send->nr_bytes)
+		size = MAX_BYTES - send->nr_bytes; /* and no piece after it */
 	iov->iov_base = (char *)(uintptr_t)piece->bytes + piece->sent;
 	iov->iov_len = size;
 	send->nr_bytes += size;
@@ -172,8 +169,7 @@ static void name_piece(struct evring_send *send, struct evring_piece *piece)
 
 static bool has_room(const struct evring_send *send)
 {
-	return send->nr_iov < EVRING_SEND_PIECES &&
-	       send->nr_bytes < MAX_BYTES && !(send->state & IS_CUT);
+	return send->nr_iov < EVRING_SEND_PIECES && send->nr_bytes < MAX_BYTES;
 }
 
 static bool use_zero_copy(struct ev_loop *loop, const struct evring_send *send)

@@ -317,8 +317,12 @@ static void turn_and_read(struct stream *stream, size_t max)
 /* At most max bytes per turn. */
 static void read_all(struct stream *stream, size_t max)
 {
-	while (stream->nr_read < stream->nr_queued_bytes)
+	while (stream->nr_read < stream->nr_queued_bytes) {
 		turn_and_read(stream, max);
+		ck_assert_uint_le(stream->nr_read +
+					  evring_send_queued(&stream->send),
+				  stream->nr_queued_bytes + MAX_REQUEST);
+	}
 }
 
 /* The peer has read all: so all come back. */
@@ -779,6 +783,7 @@ START_TEST(after_eagain_the_socket_is_polled)
 	stream = new_stream(_i);
 	queue_too_much(stream);
 	fail_next(stream, -EAGAIN);
+	ck_assert(stream->send.state & 1u << 1); /* IS_POLLING */
 	ops = stats().ops;
 	for (i = 0; i < 20; i++)
 		turn();
