@@ -57,6 +57,7 @@ never 'ring, probe, self, group and recv know nothing of libev' "$ev" \
 never 'nor do they know of layouts and bindings' \
 	'include "(layout|poll|bind)\.h"' \
 	evr.h probe.[ch] ring.[ch] self.[ch] text.c
+never 'watchers for sockets know nothing of libev' "$ev" accept.c send.c
 never 'layout, bind and flight know nothing of io_uring' \
 	"$uring|io_uring_|IORING_" layout.[ch] bind.[ch] flight.[ch]
 never 'no header of ours brings in libev or liburing but ring.h' \
