@@ -16,8 +16,8 @@
  *
  * File descriptors are the caller's.  A request holds its file, so the number
  * may be closed and used again only when the watcher is not active: shutdown(2)
- * or stop, then close.  Whether a file has O_NONBLOCK does not matter to an
- * operation: it waits in the kernel, and no thread of the program does.
+ * or stop, then close.  Whether a file has O_NONBLOCK does not matter to these
+ * watchers: they wait in the kernel, and no thread of the program does.
  */
 #ifndef EVRING_NET_H
 #define EVRING_NET_H
