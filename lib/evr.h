@@ -40,7 +40,9 @@ enum evr_have {
 	EVR_HAVE_MULTISHOT_RECV = 1u << 17,
 	EVR_HAVE_RECV_BUNDLE = 1u << 18,
 	EVR_HAVE_PBUF_INC = 1u << 19,
-	EVR_HAVE_ALL = (1u << 20) - 1
+	EVR_HAVE_MSG_RING = 1u << 20,
+	EVR_HAVE_SYNC_MSG = 1u << 21,
+	EVR_HAVE_ALL = (1u << 22) - 1
 };
 
 #endif

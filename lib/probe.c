@@ -43,6 +43,8 @@ const struct evr_feature evr_features[EVR_NR_FEATURES + 1] = {
 	  "5.18", "enter without looking up the ring's fd" },
 	{ "submit-all",      EVR_HAVE_SUBMIT_ALL,      0,
 	  "5.18", "a bad request does not stop those behind it" },
+	{ "msg-ring",        EVR_HAVE_MSG_RING,        EVR_HAVE_CQE_SKIP,
+	  "5.18", "loops wake each other in the system call of a turn" },
 	{ "coop-taskrun",    EVR_HAVE_COOP_TASKRUN,    0,
 	  "5.19", "no interrupts for completions" },
 	{ "multishot-accept", EVR_HAVE_MULTISHOT_ACCEPT, 0,
@@ -68,6 +70,8 @@ const struct evr_feature evr_features[EVR_NR_FEATURES + 1] = {
 	  "6.12", "waits that collect several completions" },
 	{ "region",          EVR_HAVE_REGION,          EVR_HAVE_R_DISABLED,
 	  "6.13", "wait arguments by region offset, not copied" },
+	{ "sync-msg",        EVR_HAVE_SYNC_MSG,        EVR_HAVE_MSG_RING,
+	  "6.13", "threads without a ring wake a loop in its ring" },
 	{ "kernel-memory",   EVR_HAVE_KERNEL_MEMORY,   EVR_HAVE_REGION,
 	  "6.14", "a region that the kernel allocates; else it is ours" },
 	/* It hands out events that are true when they are taken from the

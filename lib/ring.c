@@ -636,6 +636,20 @@ int evr_ring_finish(const struct evr_ring *ring, uint64_t user_data)
 }
 
 /*
+ * messages
+ */
+
+int evr_ring_send(int ring_fd, uint64_t user_data)
+{
+	struct io_uring_sqe sqe;
+
+	memset(&sqe, 0, sizeof(sqe));
+	io_uring_prep_msg_ring(&sqe, ring_fd, 0, user_data, 0);
+	return io_uring_register((unsigned)-1, EVR_REGISTER_SEND_MSG_RING, &sqe,
+				 1);
+}
+
+/*
  * reap
  */
 
@@ -876,6 +890,10 @@ static unsigned seen_features(struct evr_ring *ring)
 	if (!probe || !io_uring_opcode_supported(probe, IORING_OP_EPOLL_CTL) ||
 	    sync_cancel(ring, 0) != -ENOENT)
 		seen &= ~(unsigned)EVR_HAVE_EPOLL_CTL;
+	if (!probe || !io_uring_opcode_supported(probe, IORING_OP_MSG_RING))
+		seen &= ~(unsigned)EVR_HAVE_MSG_RING;
+	if (evr_ring_send(-1, 0) != -EBADF) /* it looked for the ring */
+		seen &= ~(unsigned)EVR_HAVE_SYNC_MSG;
 	io_uring_free_probe(probe);
 	return seen;
 }

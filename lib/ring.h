@@ -163,6 +163,13 @@ int evr_ring_submit(struct evr_ring *ring);
 /* Submit what was filled, and no more. */
 int evr_ring_flush(struct evr_ring *ring);
 
+/*
+ * Send a message to the ring with this fd, from any thread: a completion with
+ * user_data.  Linux 6.13.  Returns 0 or -errno: -EBADFD also for a ring that
+ * was not entered yet.
+ */
+int evr_ring_send(int ring_fd, uint64_t user_data);
+
 /* Is anything filled and not yet submitted? */
 bool evr_ring_has_unsent(const struct evr_ring *ring);
 

@@ -17,6 +17,7 @@
 #ifndef IORING_FEAT_NO_IOWAIT
 #define IORING_FEAT_NO_IOWAIT (1U << 17)
 #endif
-#define EVR_OP_EPOLL_WAIT 59 /* IORING_OP_EPOLL_WAIT, an enumerator */
+#define EVR_OP_EPOLL_WAIT	   59 /* IORING_OP_EPOLL_WAIT, an enumerator */
+#define EVR_REGISTER_SEND_MSG_RING 31 /* IORING_REGISTER_SEND_MSG_RING */
 
 #endif

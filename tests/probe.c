@@ -32,9 +32,11 @@ static const struct {
 	{ "r-disabled",      EVR_HAVE_R_DISABLED,
 	  EVR_HAVE_REGION | EVR_HAVE_KERNEL_MEMORY },
 	{ "multishot-poll",  EVR_HAVE_MULTISHOT_POLL,  0 },
-	{ "cqe-skip",        EVR_HAVE_CQE_SKIP,        EVR_HAVE_EPOLL_CTL },
+	{ "cqe-skip",        EVR_HAVE_CQE_SKIP,
+	  EVR_HAVE_EPOLL_CTL | EVR_HAVE_MSG_RING | EVR_HAVE_SYNC_MSG },
 	{ "registered-ring", EVR_HAVE_REGISTERED_RING, 0 },
 	{ "submit-all",      EVR_HAVE_SUBMIT_ALL,      0 },
+	{ "msg-ring",        EVR_HAVE_MSG_RING,        EVR_HAVE_SYNC_MSG },
 	{ "coop-taskrun",    EVR_HAVE_COOP_TASKRUN,    0 },
 	{ "multishot-accept", EVR_HAVE_MULTISHOT_ACCEPT, 0 },
 	{ "pbuf-ring",       EVR_HAVE_PBUF_RING,
@@ -49,6 +51,7 @@ static const struct {
 	{ "pbuf-inc",        EVR_HAVE_PBUF_INC,        0 },
 	{ "min-wait",        EVR_HAVE_MIN_WAIT,        0 },
 	{ "region",          EVR_HAVE_REGION,          EVR_HAVE_KERNEL_MEMORY },
+	{ "sync-msg",        EVR_HAVE_SYNC_MSG,        0 },
 	{ "kernel-memory",   EVR_HAVE_KERNEL_MEMORY,   0 },
 	{ "epoll-wait",      EVR_HAVE_EPOLL_WAIT,      0 },
 	{ "no-iowait",       EVR_HAVE_NO_IOWAIT,       0 },
@@ -193,13 +196,15 @@ static unsigned seen_in_ring(unsigned have)
 }
 
 enum {
+	NO_MESSAGES = EVR_HAVE_MSG_RING | EVR_HAVE_SYNC_MSG,
 	/* whose memory it is does not show; the others are for requests */
 	NOT_IN_RING = EVR_HAVE_KERNEL_MEMORY | EVR_HAVE_EPOLL_WAIT |
 		      EVR_HAVE_EPOLL_CTL | EVR_HAVE_MULTISHOT_POLL |
 		      EVR_HAVE_CQE_SKIP | EVR_HAVE_MIN_WAIT |
 		      EVR_HAVE_MULTISHOT_ACCEPT | EVR_HAVE_SEND_ZC |
 		      EVR_HAVE_PBUF_RING | EVR_HAVE_MULTISHOT_RECV |
-		      EVR_HAVE_RECV_BUNDLE | EVR_HAVE_PBUF_INC
+		      EVR_HAVE_RECV_BUNDLE | EVR_HAVE_PBUF_INC |
+		      NO_MESSAGES
 };
 
 START_TEST(masked_feature_is_off_in_the_ring)
@@ -277,7 +282,8 @@ enum {
 		     EVR_HAVE_RECV_BUNDLE | EVR_HAVE_PBUF_INC,
 	/* by IORING_REGISTER_PROBE */
 	LISTED = EVR_HAVE_EPOLL_WAIT | EVR_HAVE_EPOLL_CTL |
-		 EVR_HAVE_MULTISHOT_ACCEPT | EVR_HAVE_SEND_ZC | NO_BUFFERS
+		 EVR_HAVE_MULTISHOT_ACCEPT | EVR_HAVE_SEND_ZC | NO_BUFFERS |
+		 NO_MESSAGES
 };
 
 /* clang-format off */
@@ -327,6 +333,8 @@ static const struct kernel {
 	  { REFUSE_REGISTER(IORING_REGISTER_PROBE, EINVAL) }, 1 },
 	{ "before 6.0", 0, EVR_HAVE_EPOLL_CTL, 0,
 	  { REFUSE_REGISTER(IORING_REGISTER_SYNC_CANCEL, EINVAL) }, 1 },
+	{ "no messages before 6.13", 0, EVR_HAVE_SYNC_MSG, 0,
+	  { REFUSE_REGISTER(EVR_REGISTER_SEND_MSG_RING, EINVAL) }, 1 },
 	{ "register is forbidden", 0,
 	  EVR_HAVE_R_DISABLED | NO_REGION | EVR_HAVE_REGISTERED_RING |
 		  LISTED, 0,
