@@ -21,7 +21,8 @@ evr_sources = \
 	%D%/self.c %D%/self.h \
 	%D%/send.c \
 	%D%/text.c \
-	%D%/uapi.h
+	%D%/uapi.h \
+	%D%/waker.c %D%/waker.h
 
 lib_LTLIBRARIES += %D%/libevring.la
 %C%_libevring_la_SOURCES =

@@ -235,7 +235,7 @@ static int init_by_steps(struct evr_ring *ring,
 	int r;
 
 	memset(ring, 0, sizeof(*ring));
-	ring->guard = -1;
+	ring->guard = ring->stand_in = -1;
 	ring->config = *config;
 	*ret_step = EVR_STEP_SETUP;
 	r = evr_self_init();
@@ -699,6 +699,7 @@ static void exit_in_child(struct evr_ring *ring)
 {
 	if (fd_is_ring(ring->uring.ring_fd))
 		close(ring->uring.ring_fd);
+	ring->stand_in = -1;
 }
 
 int evr_ring_cancel_all(struct evr_ring *ring, uint64_t user_data)
@@ -722,6 +723,16 @@ static void end_requests(struct evr_ring *ring)
 		(void)evr_ring_submit(ring);
 }
 
+/* Somebody may be about to use the number. */
+static void replace_fd(struct evr_ring *ring)
+{
+	if (ring->stand_in >= 0 &&
+	    dup3(ring->stand_in, ring->uring.ring_fd, O_CLOEXEC) >= 0)
+		ring->uring.ring_fd = -1;
+	else
+		ring->stand_in = -1;
+}
+
 static void close_ring(struct evr_ring *ring)
 {
 	if (!evr_ring_is_mapped(ring)) {
@@ -730,8 +741,10 @@ static void close_ring(struct evr_ring *ring)
 	}
 	end_requests(ring);
 	unregister_ring_fd(ring);
-	if (!fd_is_ring(ring->uring.ring_fd))
-		ring->uring.ring_fd = -1; /* trap g */
+	if (fd_is_ring(ring->uring.ring_fd))
+		replace_fd(ring);
+	else
+		ring->uring.ring_fd = ring->stand_in = -1; /* trap g */
 	io_uring_queue_exit(&ring->uring);
 	if (ring->region)
 		munmap(ring->region, region_size());

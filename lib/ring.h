@@ -58,6 +58,13 @@ struct evr_ring {
 	unsigned enter_flags; /* in every enter */
 	unsigned wait_flags;  /* besides, in one that may sleep */
 
+	/*
+	 * When the ring fd is closed, its number becomes another name of this
+	 * one; -1: nobody's, also where that failed.  The caller's, who keeps
+	 * it until then.
+	 */
+	int stand_in;
+
 	int guard;	   /* a pipe that ends with the ring, -1: none; */
 	ino_t guard_inode; /* in case the program closes it (trap g) */
 };
