@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * evring-net.h - watchers for sockets, made of operations.
+ * evring-net.h - watchers for sockets, made of operations; and messages from
+ * other threads, which are not: what is said here is not about these.
  *
  * What evring.h says of operations holds for these, too: conventions, three
  * clocks, stop only asks, the last event always comes.  Here the watcher makes
@@ -547,6 +548,153 @@ int evring_recv_start(struct ev_loop *loop, struct evring_recv *recv);
  * its next completion at the latest); -EINVAL for NULL.
  */
 int evring_recv_stop(struct ev_loop *loop, struct evring_recv *recv);
+
+/*
+ * Messages to a loop
+ *
+ * A port is where a loop gets messages from any thread of the process:
+ *
+ *     static void on_message(struct ev_loop *loop, struct evring_port *port,
+ *                            struct evring_message *message);
+ *
+ *     evring_port_init(&port, on_message);
+ *     r = evring_port_start(loop, &port);
+ *
+ *     r = evring_post(NULL, &port, &job->message);    in any thread
+ *
+ * Nothing is lost, merged or copied: each message is an event of its own, and
+ * those of one sender come in the order in which they were posted.  There is no
+ * limit to how many may be waiting, because the memory is the sender's; whoever
+ * wants a limit counts what comes back.
+ *
+ * No sender ever waits for another or for the loop.  The loop is woken with the
+ * first message that comes after it went to sleep, by one system call; those
+ * that come until it sleeps again cost none.
+ *
+ * Messages wait in the port, whatever happens to the loop.  They are handed out
+ * while the port is active, one at a time as if each were a watcher that became
+ * pending at the port's priority: those that were there when the turn began or
+ * while it waited, in this turn, what comes later in the next.
+ *
+ * fork.  What waits in a port at that moment waits in both processes, and is
+ * handed out in each that runs the loop.  What is posted afterwards stays in
+ * its process.
+ *
+ * Threads.  When another thread runs the loop its ports go on there, without a
+ * message lost.
+ */
+
+/* A message: the port's from evring_post() until it is handed out. */
+struct evring_message {
+	struct evring_message *next; /* private */
+	void *data;		     /* the user's */
+	uint64_t value;		     /* the user's */
+};
+
+typedef struct evring_message evring_message;
+
+/*
+ * The port is the library's from evring_port_start() until it is not active any
+ * more.  It must also be there for as long as anybody may be posting to it: so
+ * it ends after its senders, or after they were told.  (A sender may be in
+ * evring_post() still when its message was handed out: join it, do not guess.)
+ *
+ * op is not an operation, but a watcher as far as these are: op.data is the
+ * user's; ev_is_active (port), ev_is_pending() and, while it is not active,
+ * ev_set_priority() work.
+ */
+struct evring_port {
+	struct evring_op op;
+
+	/* A message; or NULL when the port was stopped: see
+	   evring_port_start(). */
+	void (*cb)(struct ev_loop *loop, struct evring_port *port,
+		   struct evring_message *message);
+
+	/* Private: of the loop. */
+	struct evring_message *first, *last;
+	struct evring_port *next, *prev;
+	void *set;
+	uint64_t reserved[8];
+
+	/* Private: of all senders, in a cache line of their own. */
+	struct evring_message *posted;
+	void *waker;
+	uint64_t reserved_too[6];
+};
+
+typedef struct evring_port evring_port;
+
+/* Before the first use, and never while messages are in it; op.data stays. */
+static inline void evring_port_init(struct evring_port *port,
+				    void (*cb)(struct ev_loop *loop,
+					       struct evring_port *port,
+					       struct evring_message *message))
+{
+	port->op.active = port->op.pending = port->op.priority = 0;
+	port->op.in_kernel = 0;
+	port->cb = cb;
+	port->first = port->last = NULL;
+	port->next = port->prev = NULL;
+	port->set = NULL;
+	port->posted = NULL;
+	port->waker = NULL;
+}
+
+/*
+ * Hand out what is in the port and what comes, in loop.  Like any watcher the
+ * port keeps the loop alive.
+ *
+ * It goes on by itself when the ring is made anew (a fork, another thread).  If
+ * the loop is detached or destroyed, or loses its ring for good, the port is
+ * stopped, and its callback is called once with NULL; before evring_detach() or
+ * ev_loop_destroy() returns, if it was one of these.  The callback may free the
+ * port if nobody posts to it any more.
+ *
+ * The first port of a loop takes a file descriptor.
+ *
+ * Returns 0; or
+ *   -EINVAL   port is NULL or has no callback
+ *   -EBUSY    port is active
+ *   -ENXIO    the loop has no ring: it is not attached, or lost its ring
+ *   -ENOMEM, -EMFILE, -ENFILE  no memory, no file descriptor
+ */
+int evring_port_start(struct ev_loop *loop, struct evring_port *port);
+
+/*
+ * Stop port, at once: no event comes after it, not even one that was pending.
+ * Messages stay in it, also those that are posted later: for the next start, of
+ * this loop or another, or for evring_port_take().  Without effect on a port
+ * that is not active, or NULL.
+ */
+void evring_port_stop(struct ev_loop *loop, struct evring_port *port);
+
+/*
+ * The next message, which is the caller's from now on; NULL if there is none.
+ * Called by who owns the loop of an active port, as a callback does that wants
+ * several messages at once, or by the one thread that has a stopped one.
+ */
+struct evring_message *evring_port_take(struct evring_port *port);
+
+/*
+ * Post message to port, from any thread.
+ *
+ * A loop that sleeps has to be woken.  With NULL for from it is woken before
+ * evring_post() returns: by a message to its ring (Linux 6.13), or through an
+ * eventfd.  If from is a loop that belongs to the calling thread, the next turn
+ * of from wakes it, in the system call that the turn makes anyway (Linux 5.18;
+ * as with NULL where that is not to be had).  That is best for many messages;
+ * for one that somebody waits for, or when from may not run again for a while,
+ * NULL is.  If from is detached or destroyed before its next turn, that wakes.
+ *
+ * With NULL it may be called from signal handlers, too.  No lock is taken and
+ * no memory allocated.  A message in a port is not to be posted again.
+ *
+ * Returns 0, also when the port is not active; -EINVAL if port or message is
+ * NULL.
+ */
+int evring_post(struct ev_loop *from, struct evring_port *port,
+		struct evring_message *message);
 
 #ifdef __cplusplus
 }

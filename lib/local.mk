@@ -15,6 +15,8 @@ evr_sources = \
 	%D%/layout.c %D%/layout.h \
 	%D%/op.c \
 	%D%/poll.c %D%/poll.h \
+	%D%/port.c %D%/port.h \
+	%D%/post.c \
 	%D%/probe.c %D%/probe.h \
 	%D%/recv.c \
 	%D%/ring.c %D%/ring.h \

@@ -82,12 +82,15 @@
 #include <time.h>
 
 #include "flight.h"
+#include "port.h"
 #include "probe.h"
 #include "ring.h"
+#include "waker.h"
 
 /*
  * user_data: the address of an operation, or what else the request is, which is
- * odd, and for a change of the set its fd.
+ * odd, and for a change of the set its fd.  Other rings may send us TAG_WAKE at
+ * any time, and nothing else: that is in their wakers.
  */
 enum tag {
 	TAG_HOME = 1,  /* EPOLL_WAIT, or the poll request on the epoll fd */
@@ -97,7 +100,11 @@ enum tag {
 	TAG_DEL = 9,
 	TAG_CANCEL = 11, /* cancels an operation */
 	TAG_END = 13,	 /* cancels operations of a ring that goes */
-	TAG_RETRY = 16	 /* or'ed: the other one failed before */
+	TAG_LISTEN = 15, /* polls the eventfd of our waker */
+	TAG_RETRY = 16,	 /* or'ed: the other one failed before */
+	TAG_WAKE = 33,	 /* not of a request: a message from elsewhere */
+	TAG_SEND = 35	 /* such a message to another loop; with the number of
+			    its waker in place of an fd */
 };
 
 static uint64_t make_tag(unsigned tag, int fd)
@@ -131,6 +138,7 @@ enum {
 	MIN_ENTRIES = 8,
 	MAX_PAUSES = 10, /* of a millisecond, for memory to come back */
 	DEFAULT_ENTRIES = 128,
+	MAX_WAKES = 16,
 	FIRST_EVENTS = 256,
 	MAX_EVENTS = 8192
 };
@@ -174,6 +182,16 @@ struct evr_poll {
 
 	struct evr_flight flight; /* operations */
 	unsigned nr_files;	  /* fixed ones, in each ring */
+
+	/* Messages from other threads: see there. */
+	struct evr_ports ports;
+	struct evr_waker *waker; /* of this ring; NULL: it never had ports */
+	bool is_listening;	 /* on the eventfd of the waker */
+
+	/* Wakers of other loops, got and to be put: the first nr_sent are in
+	   requests, the others are to be. */
+	struct evr_waker *wakes[MAX_WAKES];
+	unsigned nr_wakes, nr_sent;
 
 	/* Where EPOLL_WAIT puts events, from arming to its answer. */
 	struct epoll_event *events;
@@ -354,6 +372,7 @@ int evr_poll_new(struct evr_poll **ret_poll, const struct evr_host *host,
 		return -ENOMEM;
 	p->host = *host;
 	evr_flight_init(&p->flight, host);
+	evr_ports_init(&p->ports, host);
 	p->stats = config->stats ? config->stats : &p->own_stats;
 	memset(p->stats, 0, sizeof(*p->stats));
 	ring_config.stats = p->stats;
@@ -377,6 +396,7 @@ int evr_poll_new(struct evr_poll **ret_poll, const struct evr_host *host,
  */
 
 static void take_back(struct evr_poll *p);
+static bool ready_ring(struct evr_poll *p);
 
 static bool has_epoll_ctl(const struct evr_poll *p)
 {
@@ -678,6 +698,194 @@ static unsigned reap(struct evr_poll *p, evr_ring_complete *answer)
 }
 
 /*
+ * messages
+ *
+ * A loop that has ports has a waker, one for each ring it gets, through which
+ * others wake it: by a message, whose completion is TAG_WAKE, or by the
+ * eventfd, on which a poll request is kept.  Neither says what is to be heard,
+ * nor for whom; all ports are looked at, and one time too many is no harm.
+ *
+ * A loop that wakes others puts the messages into its own next enter.  They are
+ * prepared at the beginning of the turn, so that they do not come into the
+ * middle of a chain of linked requests, and answer only when they fail.  The
+ * wakers are held until the kernel has taken the requests.
+ */
+
+static int make_waker(struct evr_poll *p)
+{
+	int r = evr_waker_new(&p->waker, p->ring.uring.ring_fd,
+			      p->ring.config.have, make_tag(TAG_WAKE, 0));
+
+	if (r < 0)
+		return r;
+	p->ring.stand_in = evr_waker_event_fd(p->waker);
+	evr_ports_set_waker(&p->ports, p->waker);
+	return 0;
+}
+
+/* The ring is closed. */
+static void drop_waker(struct evr_poll *p)
+{
+	if (!p->waker)
+		return;
+	evr_ports_set_waker(&p->ports, NULL);
+	evr_waker_retire(p->waker, p->ring.stand_in >= 0);
+	p->waker = NULL;
+	p->is_listening = false;
+}
+
+static void gather_messages(struct evr_poll *p, enum evr_look look)
+{
+	p->nr_reported += (int)evr_ports_gather(&p->ports, look);
+}
+
+/* False: no SQE to be had. */
+static bool listen_for_waker(struct evr_poll *p)
+{
+	struct io_uring_sqe *sqe;
+
+	if (evr_likely(!p->waker || p->is_listening))
+		return true;
+	sqe = evr_ring_get_sqe(&p->ring);
+	if (!sqe)
+		return false;
+	io_uring_prep_poll_add(sqe, evr_waker_event_fd(p->waker), EPOLLIN);
+	sqe->user_data = make_tag(TAG_LISTEN, 0);
+	p->is_listening = true;
+	return true;
+}
+
+/* A message could not be sent. */
+static void wake_otherwise(unsigned idx)
+{
+	struct evr_waker *waker = evr_waker_at(idx);
+
+	if (!waker || !evr_waker_get(waker))
+		return; /* that ring is gone, and its ports were looked at */
+	evr_waker_wake_by_event(waker);
+	evr_waker_put(waker);
+}
+
+/* Returns whether it was about messages. */
+static bool message_answered(struct evr_poll *p, unsigned tag,
+			     uint64_t user_data)
+{
+	switch (tag) {
+	case TAG_LISTEN:
+		p->is_listening = false;
+		evr_waker_heard(p->waker);
+		/* fall through */
+	case TAG_WAKE:
+		gather_messages(p, EVR_WOKEN);
+		return true;
+	case TAG_SEND:
+		wake_otherwise((unsigned)fd_of(user_data));
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The same of a request that the kernel will not see. */
+static bool undo_message(struct evr_poll *p, unsigned tag, uint64_t user_data)
+{
+	if (tag == TAG_LISTEN)
+		p->is_listening = false;
+	else if (tag == TAG_SEND)
+		wake_otherwise((unsigned)fd_of(user_data));
+	else
+		return false;
+	return true;
+}
+
+static bool is_to_be_woken(const struct evr_poll *p,
+			   const struct evr_waker *waker)
+{
+	unsigned i;
+
+	for (i = p->nr_sent; i < p->nr_wakes; i++)
+		if (p->wakes[i] == waker)
+			return true;
+	return false;
+}
+
+/* A parent's ring has no next turn here. */
+static bool has_next_turn(const struct evr_poll *p)
+{
+	return !p->lost && evr_ring_is_mapped(&p->ring);
+}
+
+bool evr_poll_wake_later(struct evr_poll *p, struct evr_waker *waker)
+{
+	if (waker == p->waker || is_to_be_woken(p, waker)) {
+		evr_waker_put(waker); /* every turn looks at its own ports */
+		return true;
+	}
+	if (!(p->ring.config.have & EVR_HAVE_MSG_RING) ||
+	    !evr_waker_takes_messages(waker) || !has_next_turn(p) ||
+	    p->nr_wakes == MAX_WAKES)
+		return false;
+	p->wakes[p->nr_wakes++] = waker;
+	return true;
+}
+
+/* Once the kernel has the requests the numbers in them do not matter. */
+static void put_sent(struct evr_poll *p)
+{
+	unsigned i, nr = p->nr_sent;
+
+	for (i = 0; i < nr; i++)
+		evr_waker_put(p->wakes[i]);
+	p->nr_wakes -= nr;
+	p->nr_sent = 0;
+	memmove(p->wakes, p->wakes + nr, p->nr_wakes * sizeof(p->wakes[0]));
+}
+
+static bool send_wake(struct evr_poll *p, const struct evr_waker *waker)
+{
+	struct io_uring_sqe *sqe = evr_ring_get_sqe(&p->ring);
+
+	if (!sqe)
+		return false;
+	io_uring_prep_msg_ring(sqe, evr_waker_ring_fd(waker), 0,
+			       evr_waker_user_data(waker), 0);
+	sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
+	sqe->user_data = make_tag(TAG_SEND, (int)evr_waker_idx(waker));
+	return true;
+}
+
+static void send_wakes(struct evr_poll *p)
+{
+	for (; p->nr_sent < p->nr_wakes; p->nr_sent++)
+		if (!send_wake(p, p->wakes[p->nr_sent]))
+			evr_waker_wake(p->wakes[p->nr_sent]);
+}
+
+/* There is no next turn of this ring.  A parent's wakes are the parent's. */
+static void end_wakes(struct evr_poll *p)
+{
+	if (evr_ring_is_mapped(&p->ring)) {
+		for (; p->nr_sent < p->nr_wakes; p->nr_sent++)
+			evr_waker_wake(p->wakes[p->nr_sent]);
+		put_sent(p);
+	}
+	p->nr_wakes = p->nr_sent = 0;
+}
+
+int evr_poll_add_port(struct evr_poll *p, struct evring_port *port)
+{
+	int r;
+
+	if (!ready_ring(p))
+		return -ENXIO;
+	r = p->waker ? 0 : make_waker(p);
+	if (r < 0)
+		return r;
+	evr_ports_add(&p->ports, port);
+	return 0;
+}
+
+/*
  * losing and replacing the ring
  */
 
@@ -690,6 +898,8 @@ static bool undo(void *arg, uint64_t user_data)
 
 	if (op_of(user_data) || tag == TAG_CANCEL)
 		return true;
+	if (undo_message(p, tag, user_data))
+		return false;
 	if (tag == TAG_HOME) {
 		p->state = IDLE;
 	} else if (tag == TAG_LEAVE) {
@@ -809,6 +1019,7 @@ static void drop_ring(struct evr_poll *p)
 {
 	if (evr_ring_is_mapped(&p->ring))
 		take_back(p);
+	end_wakes(p);
 	finish_changes(p);
 	if (evr_flight_has_any(&p->flight))
 		drop_ops(p);
@@ -816,15 +1027,22 @@ static void drop_ring(struct evr_poll *p)
 		evr_ring_exit_and_wait(&p->ring);
 	else
 		evr_ring_exit(&p->ring);
+	drop_waker(p);
 	evr_flight_cancel(&p->flight);
+}
+
+static void set_lost(struct evr_poll *p)
+{
+	p->lost = true;
+	p->stats->rings_lost++;
+	p->nr_reported += (int)evr_ports_end(&p->ports);
 }
 
 /* Out of what it takes to go on: libev's backend will. */
 static void lose_ring(struct evr_poll *p)
 {
 	drop_ring(p);
-	p->lost = true;
-	p->stats->rings_lost++;
+	set_lost(p);
 }
 
 void evr_poll_free(struct evr_poll *p)
@@ -835,6 +1053,7 @@ void evr_poll_free(struct evr_poll *p)
 		drop_ring(p);
 	evr_flight_invoke(&p->flight);
 	evr_flight_exit(&p->flight);
+	evr_ports_end_now(&p->ports);
 	free(p->events);
 	free(p->changes);
 	free(p->fds);
@@ -851,10 +1070,10 @@ static void replace_ring(struct evr_poll *p)
 	p->broken = false;
 	p->has_lost_answers = false;
 	p->stats->ring_rebuilds++;
-	if (make_ring(p, config) < 0) {
-		p->lost = true;
-		p->stats->rings_lost++;
-	}
+	if (make_ring(p, config) < 0)
+		set_lost(p);
+	else if (p->ports.first && make_waker(p) < 0)
+		lose_ring(p);
 }
 
 /* The answer to any change may have been lost. */
@@ -1108,6 +1327,8 @@ static void complete(void *arg, uint64_t user_data, int res, unsigned flags)
 		home_answered(p, res, flags);
 	else if (tag == TAG_LEAVE)
 		p->again |= p->state == LEAVING; /* its target is yet to come */
+	else if (message_answered(p, tag, user_data))
+		return;
 	else if (res < 0 && tag != TAG_CANCEL)
 		change_failed(p, tag, fd_of(user_data), res);
 }
@@ -1150,7 +1371,7 @@ static int ask_ring(struct evr_poll *p, double timeout)
 {
 	int r = 0;
 
-	if (!arm_home(p))
+	if (!arm_home(p) || !listen_for_waker(p))
 		return take_answers(p, -EAGAIN);
 	evr_host_release(&p->host);
 	if (evr_likely(evr_ring_is_mapped(&p->ring))) /* trap h */
@@ -1250,7 +1471,7 @@ static int sleep_in_ring(struct evr_poll *p, double min, double timeout)
 {
 	int r = 0;
 
-	if (!arm_home(p))
+	if (!arm_home(p) || !listen_for_waker(p))
 		return take_answers(p, -EAGAIN);
 	evr_host_release(&p->host);
 	if (evr_likely(evr_ring_is_mapped(&p->ring))) {
@@ -1324,10 +1545,28 @@ static void let_libev_look(struct evr_poll *p, int r, double timeout)
 	if (!is_refusal(r) || p->nr_reported || p->nr_always ||
 	    evr_flight_is_pending(&p->flight))
 		timeout = 0.;
-	else if (timeout > LOOK_AGAIN && evr_flight_has_any(&p->flight))
+	else if (timeout > LOOK_AGAIN &&
+		 (evr_flight_has_any(&p->flight) || p->ports.first))
 		timeout = LOOK_AGAIN; /* the ring may be entered by then */
 	p->stats->handed_over++;
 	evr_host_poll(&p->host, timeout);
+}
+
+/* Of others to us, and of us to others. */
+static void begin_messages(struct evr_poll *p)
+{
+	gather_messages(p, EVR_BEFORE_SLEEP);
+	if (p->nr_wakes > p->nr_sent)
+		send_wakes(p);
+}
+
+static void end_messages(struct evr_poll *p)
+{
+	if (p->lost) /* in this turn, or before it */
+		gather_messages(p, EVR_WOKEN);
+	else if (p->nr_sent && evr_ring_is_mapped(&p->ring) /* trap h */ &&
+		 !evr_ring_has_unsent(&p->ring))
+		put_sent(p);
 }
 
 bool evr_poll_turn(struct evr_poll *p, double timeout)
@@ -1342,12 +1581,14 @@ bool evr_poll_turn(struct evr_poll *p, double timeout)
 	is_ready = ready_ring(p); /* a ring that goes ends its operations */
 	p->nr_reported += evr_flight_is_pending(&p->flight);
 	if (evr_likely(is_ready)) {
+		begin_messages(p);
 		r = evr_unlikely(p->interval > 0.)
 			    ? collect_and_ask(p, &timeout)
 			    : ask(p, timeout);
 		if (evr_unlikely(is_refusal(r)))
 			survive(p, r);
 	}
+	end_messages(p);
 	p->stats->waits_avoided += !p->called;
 	report_always(p);
 	if (evr_unlikely(p->hand_over || is_refusal(r)))

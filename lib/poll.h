@@ -45,6 +45,17 @@ int evr_poll_set_collect(struct evr_poll *poll, double seconds,
 			 unsigned events);
 
 struct io_uring_sqe;
+struct evring_port;
+struct evr_waker;
+
+/* evring_port_start() for a port that is not active. */
+int evr_poll_add_port(struct evr_poll *poll, struct evring_port *port);
+
+/*
+ * Wake the loop of waker with the next turn of poll, or when poll ends.  True:
+ * waker, which the caller has got, is poll's to put.  False: not to be had.
+ */
+bool evr_poll_wake_later(struct evr_poll *poll, struct evr_waker *waker);
 
 /*
  * evring_op_start() for an op that is not active.  Returns 0 or -errno: -ENXIO

@@ -34,6 +34,7 @@ int use(struct ev_loop *loop)
 	struct evring_stats stats;
 	struct evring_group group;
 	struct evring_recv receiver;
+	struct evring_port port;
 
 	if (evring_group_init(loop, &group, 1, 1, EVRING_GROUP_HUGE) == 0) {
 		evring_recv_init(&receiver, on_data, 0, &group);
@@ -41,6 +42,7 @@ int use(struct ev_loop *loop)
 		evring_recv_start(loop, &receiver);
 	}
 
+	evring_port_init(&port, 0);
 	config.flags = EVRING_REQUIRE_REGION | EVRING_USER_REGION;
 	return evring_attach(loop, &config) + evring_stats(loop, &stats) +
 	       (evring_tier(loop) == EVRING_TIER_NONE) + evring_detach(loop);

@@ -58,6 +58,7 @@ unit_tests = \
 	%D%/mutant.t \
 	%D%/op.t \
 	%D%/poll.t \
+	%D%/post.t \
 	%D%/probe.t \
 	%D%/recv.t \
 	%D%/region.t \
@@ -92,6 +93,9 @@ unit_tests = \
 %C%_poll_t_SOURCES = %D%/poll.c $(test_common)
 %C%_poll_t_CFLAGS = $(test_cflags)
 %C%_poll_t_LDADD = $(test_libs)
+%C%_post_t_SOURCES = %D%/post.c $(test_common)
+%C%_post_t_CFLAGS = $(test_cflags)
+%C%_post_t_LDADD = $(test_libs)
 %C%_probe_t_SOURCES = %D%/probe.c $(test_common)
 %C%_probe_t_CFLAGS = $(test_cflags)
 %C%_probe_t_LDADD = $(test_libs)
