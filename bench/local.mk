@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 
 # Built by `make bench', neither by `make' nor installed.
-bench_programs = %D%/chain %D%/server %D%/quiet %D%/timer %D%/wait
+bench_programs = %D%/chain %D%/post %D%/quiet %D%/server %D%/timer %D%/wait
 EXTRA_PROGRAMS += $(bench_programs)
 CLEANFILES     += $(bench_programs)
 
@@ -10,6 +10,9 @@ bench_loop_libs    = lib/libevring.la $(LIBURING_LIBS) $(EV_LIBS)
 
 %C%_chain_SOURCES = %D%/chain.c $(bench_loop_sources)
 %C%_chain_LDADD   = $(bench_loop_libs)
+
+%C%_post_SOURCES = %D%/post.c $(bench_loop_sources)
+%C%_post_LDADD   = $(bench_loop_libs) -lpthread
 
 %C%_server_SOURCES = %D%/server.c %D%/echo/echo.h %D%/echo/epoll.c \
 	%D%/echo/ops.c %D%/echo/uring.c %D%/bench.c %D%/bench.h
