@@ -23,6 +23,8 @@ static const struct {
 	{ ENOSYS, "5.11" },	   { EPERM, "io_uring_disabled" },
 	{ EACCES, "security" },	   { EMFILE, "RLIMIT_NOFILE" },
 	{ ENFILE, "fs.file-max" }, { ENOMEM, "RLIMIT_MEMLOCK" },
+	{ ENXIO, "no ring" },	   { EAGAIN, "try again" },
+	{ ENOENT, "not started" }, { E2BIG, "entries" },
 };
 
 START_TEST(each_error_has_its_own_text)
