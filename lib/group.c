@@ -27,8 +27,13 @@
  *    lack BUF_MORE (before Linux 7.0).  The kernel goes on with the buffer all
  *    the same.
  *
+ * f) The kernel takes buffers in the order in which they were put into the
+ * ring: of all that are there, the one whose memory was not used for the
+ * longest time.  So few are in the ring, and the others on a shelf, the last
+ * one used on top: what is received goes where the cache still is.
+ *
  * A buffer is provided (the kernel's) or held (the user's), or both, if it is
- * incremental; or neither, if its ring has gone.
+ * incremental; or neither: on the shelf, or its ring has gone.
  *
  * Invariants:
  *
@@ -36,6 +41,8 @@
  * (2) While a watcher waits for a buffer, there is one that will be put back,
  *     or one that was woken has not tried yet, and wakes the next when it did
  *     not need one.
+ * (3) While there are buffers on the shelf, as many as are wanted there are in
+ *     the ring, as far as its completions have been told.
  */
 #include "config.h"
 
@@ -58,7 +65,8 @@ enum {
 	ALIGN = 16, /* of each buffer: headers of messages are in it */
 	LAST_ID = 65535,
 	NOBODY = 0xffff, /* no buffer has been in this place */
-	NO_BUFFER = MAX_BUFFERS
+	NO_BUFFER = MAX_BUFFERS,
+	WANTED = 16 /* in the ring, to begin with */
 };
 
 #define HUGE_SIZE ((size_t)2 << 20)
@@ -68,8 +76,9 @@ struct evr_buffer {
 	unsigned nr_held;    /* pieces */
 	unsigned filled;     /* incremental: so far */
 	unsigned len;	     /* what there was room for (trap d) */
-	unsigned short next; /* put into the ring after it, or into the list */
+	unsigned short next; /* put into the ring after it */
 	unsigned short place;
+	unsigned short below; /* on the shelf; in the plain form: in the list */
 	bool is_provided;
 };
 
@@ -162,50 +171,75 @@ static void set_provided(struct evring_group *group, struct evr_buffer *b,
 	b->is_provided = is_provided;
 }
 
-/* Into the next place of the ring; the kernel sees it after publish(). */
-static void add(struct evring_group *group, unsigned i, unsigned short offset)
+/* Into the next place of the ring. */
+static void add(struct evring_group *group, unsigned i)
 {
 	struct io_uring_buf_ring *ring = group->ring;
 	unsigned mask = group->nr_buffers - 1;
 	struct evr_buffer *b = &group->buffers[i];
 
-	leave_place(group, (ring->tail + offset) & mask);
-	b->place = (unsigned short)((ring->tail + offset) & mask);
+	leave_place(group, ring->tail & mask);
+	b->place = (unsigned short)(ring->tail & mask);
 	b->len = group->size;
 	io_uring_buf_ring_add(ring, evr_group_data(group, i), group->size,
-			      (unsigned short)i, (int)mask, offset);
+			      (unsigned short)i, (int)mask, 0);
+	io_uring_buf_ring_advance(ring, 1);
 	b->filled = 0;
 	set_provided(group, b, true);
 	group->buffers[group->last_added].next = (unsigned short)i;
 	group->last_added = i;
 }
 
-static void publish(struct evring_group *group, unsigned nr)
+static void push(struct evring_group *group, unsigned i)
 {
-	io_uring_buf_ring_advance(group->ring, (int)nr);
+	group->buffers[i].below = (unsigned short)group->unused;
+	group->unused = i;
+}
+
+static unsigned pop(struct evring_group *group)
+{
+	unsigned i = group->unused;
+
+	group->unused = group->buffers[i].below;
+	return i;
+}
+
+/* Invariant 3. */
+static void refill(struct evring_group *group)
+{
+	if (group->is_plain || !group->ring_id || !ring_is_mapped(group))
+		return;
+	while (group->nr_given < group->nr_wanted && group->unused != NO_BUFFER)
+		add(group, pop(group));
 }
 
 /* Buffer i is nobody's. */
 static void give(struct evring_group *group, unsigned i)
 {
 	group->nr_puts++;
-	if (group->is_plain) {
-		group->buffers[i].next = (unsigned short)group->unused;
-		group->unused = i;
+	push(group, i);
+	if (group->is_plain)
 		set_provided(group, &group->buffers[i], true);
-	} else if (group->ring_id && ring_is_mapped(group)) {
-		add(group, i, 0);
-		publish(group, 1);
-	}
+	else
+		refill(group);
+}
+
+bool evr_group_grow(struct evring_group *group)
+{
+	if (group->is_plain || group->unused == NO_BUFFER)
+		return false;
+	group->nr_wanted *= 2;
+	refill(group);
+	return true;
 }
 
 int evr_group_pick(struct evring_group *group)
 {
-	unsigned i = group->unused;
+	unsigned i;
 
-	if (i == NO_BUFFER)
+	if (group->unused == NO_BUFFER)
 		return -1;
-	group->unused = group->buffers[i].next;
+	i = pop(group);
 	set_provided(group, &group->buffers[i], false);
 	return (int)i;
 }
@@ -230,20 +264,19 @@ static unsigned new_id(void)
 	return (LAST_ID - atomic_fetch_add(&nr, 1)) & LAST_ID;
 }
 
-/* An empty ring, and into it what nobody holds. */
-static void fill_ring(struct evring_group *group)
+/* An empty ring, and on the shelf what nobody holds. */
+static void empty_ring(struct evring_group *group)
 {
-	unsigned i, nr = 0;
+	unsigned i;
 
-	for (i = 0; i < group->nr_buffers; i++)
-		group->ring->bufs[i].bid = NOBODY;
 	group->ring->tail = 0;
-	for (i = 0; i < group->nr_buffers; i++) {
+	group->unused = NO_BUFFER;
+	for (i = group->nr_buffers; i--;) {
+		group->ring->bufs[i].bid = NOBODY;
 		set_provided(group, &group->buffers[i], false);
 		if (!group->buffers[i].nr_held)
-			add(group, i, (unsigned short)nr++);
+			push(group, i);
 	}
-	publish(group, nr);
 }
 
 static int register_ring(struct evring_group *group, struct io_uring *uring)
@@ -274,11 +307,13 @@ static int renew(struct evring_group *group, struct io_uring *uring,
 	group->ring_id = 0;
 	if (r < 0)
 		return r;
-	fill_ring(group);
+	empty_ring(group);
 	r = register_ring(group, uring);
-	if (r >= 0)
-		group->ring_id = ring_id;
-	return r;
+	if (r < 0)
+		return r;
+	group->ring_id = ring_id;
+	refill(group);
+	return 0;
 }
 
 int evr_group_ready(struct evring_group *group, struct evr_poll *poll)
@@ -363,6 +398,7 @@ char *evr_group_take(struct evring_group *group, unsigned i, int size,
 		size -= share;
 		i = b->next;
 	} while (size > 0);
+	refill(group);
 	return data;
 }
 
@@ -571,6 +607,8 @@ EVR_API int evring_group_init(struct ev_loop *loop, struct evring_group *group,
 	group->size = (size + ALIGN - 1) & ~(unsigned)(ALIGN - 1);
 	group->flags = flags;
 	group->id = new_id();
+	group->nr_wanted = WANTED;
+	group->unused = NO_BUFFER;
 	if (group->size > SIZE_MAX / 2 / group->nr_buffers)
 		return -ENOMEM;
 	r = init(group, poll);

@@ -35,6 +35,9 @@ unsigned evr_group_next(const struct evring_group *group, unsigned i);
 
 char *evr_group_data(const struct evring_group *group, unsigned i);
 
+/* There were too few in the ring.  False: there are no more for it. */
+bool evr_group_grow(struct evring_group *group);
+
 /* In the plain form: a buffer for a request; -1: there is none. */
 int evr_group_pick(struct evring_group *group);
 

@@ -423,6 +423,8 @@ static int run_dry(struct evring_recv *recv)
 {
 	struct evring_group *group = recv->group;
 
+	if (evr_group_grow(group))
+		return ask(recv, (enum state)recv->state);
 	if (recv->state == ARMED)
 		return ask(recv, POLLED);
 	if (recv->seen_puts != group->nr_puts && !evr_group_has_waiting(group))

@@ -283,7 +283,7 @@ static void finish_conn(struct conn *conn, int mode)
  * streams
  */
 
-enum { MUCH = 500000 };
+enum { MUCH = 500000, NR_CROWD = 128 };
 
 static void send_all(struct conn *conn, unsigned long portion)
 {
@@ -395,6 +395,64 @@ START_TEST(messages_cost_no_request_each)
 		ck_assert_uint_le(nr, 30);
 	run_until(conn.nr_received == 6400);
 	finish_conn(&conn, _i);
+	tear_down();
+}
+END_TEST
+
+/* The memory that was used last is used again, not the next of all. */
+START_TEST(few_buffers_are_used_where_few_are_needed)
+{
+	struct conn conn;
+	bool is_used[1024] = { false };
+	int i, nr_used = 0;
+	size_t k;
+
+	set_up(_i, 1024, 64);
+	open_conn(&conn);
+	conn.keep = true;
+	for (i = 0; i < 500; i++) {
+		send_some(&conn, 64);
+		run_until(conn.nr_received == conn.nr_sent);
+		for (k = 0; k < (size_t)conn.nr_held; k++)
+			is_used[((char *)conn.held[k] - group.memory) / 64] =
+				true;
+		put_held(&conn);
+	}
+	for (k = 0; k < ARRAY_SIZE(is_used); k++)
+		nr_used += is_used[k];
+	ck_assert_int_le(nr_used, 32);
+	finish_conn(&conn, _i);
+	tear_down();
+}
+END_TEST
+
+/* More buffers are wanted at once than are kept ready, by some before others.
+ */
+START_TEST(a_crowd_gets_all_buffers_that_there_are)
+{
+	struct conn crowd[NR_CROWD];
+	int i, round;
+
+	set_up(_i, NR_CROWD, 64);
+	for (i = 0; i < NR_CROWD; i++) {
+		init_conn(&crowd[i]);
+		ev_set_priority(&crowd[i].recv, i % 5 - 2);
+		ck_assert_int_eq(evring_recv_start(loop, &crowd[i].recv), 0);
+		crowd[i].keep = true;
+	}
+	for (round = 0; round < 3; round++) {
+		turns(2);
+		for (i = 0; i < NR_CROWD; i++)
+			send_some(&crowd[i], 64);
+		for (i = 0; i < NR_CROWD; i++)
+			run_until(crowd[i].nr_received == crowd[i].nr_sent);
+		for (i = 0; i < NR_CROWD; i++)
+			put_held(&crowd[i]);
+	}
+	for (i = 0; i < NR_CROWD; i++)
+		crowd[i].keep = false;
+	for (i = 0; i < NR_CROWD; i++)
+		finish_conn(&crowd[i], _i);
 	tear_down();
 }
 END_TEST
@@ -1683,6 +1741,8 @@ static const struct {
 	{ "streams", &a_small_ring_loses_nothing, false },
 	{ "streams", &buffers_are_put_back_in_any_order, false },
 	{ "streams", &messages_cost_no_request_each, false },
+	{ "streams", &few_buffers_are_used_where_few_are_needed, false },
+	{ "streams", &a_crowd_gets_all_buffers_that_there_are, false },
 	{ "streams", &order_holds_in_nested_runs, false },
 	{ "streams", &what_the_kernel_made_shorter_counts_as_it_is, false },
 	{ "streams", &small_pieces_share_an_incremental_buffer, false },
