@@ -27,20 +27,34 @@ struct bench_common bench_common = { .cpu = CPU_UNSET, .rounds = 8 };
 
 /* clang-format off */
 static const struct bench_option common_options[] = {
-	{ "cpu", &bench_common.cpu, false, "CPU to run on; the last one" },
-	{ "rounds", &bench_common.rounds, false, "rounds, taken in turns" },
-	{ "quick", &bench_common.quick, true, "less of everything" },
-	{ NULL, NULL, false, NULL }
+	{ "cpu", &bench_common.cpu, BENCH_NUMBER, "CPU to run on; the last one" },
+	{ "rounds", &bench_common.rounds, BENCH_NUMBER, "rounds, taken in turns" },
+	{ "quick", &bench_common.quick, BENCH_SWITCH, "less of everything" },
+	{ NULL, NULL, BENCH_NUMBER, NULL }
 };
 /* clang-format on */
 
+static void print_default(const struct bench_option *option)
+{
+	if (option->kind == BENCH_NUMBER &&
+	    *(const unsigned *)option->value != CPU_UNSET)
+		printf(" (%u)", *(const unsigned *)option->value);
+	if (option->kind == BENCH_TEXT && *(const char *const *)option->value)
+		printf(" (%s)", *(const char *const *)option->value);
+}
+
 static void print_options(const struct bench_option *options)
 {
+	static const char *const words[] = {
+		[BENCH_NUMBER] = "NUMBER",
+		[BENCH_SWITCH] = "",
+		[BENCH_TEXT] = "TEXT",
+	};
+
 	for (; options && options->name; options++) {
-		printf("  --%-10s %-6s %s", options->name,
-		       options->is_switch ? "" : "NUMBER", options->help);
-		if (!options->is_switch && *options->value != CPU_UNSET)
-			printf(" (%u)", *options->value);
+		printf("  --%-10s %-6s %s", options->name, words[options->kind],
+		       options->help);
+		print_default(options);
 		putchar('\n');
 	}
 }
@@ -62,6 +76,16 @@ static unsigned read_number(const char *name, const char *text)
 	if (errno || end == text || *end || *text == '-' || value >= UINT_MAX)
 		errx(1, "--%s: not a number: %s", name, text);
 	return value;
+}
+
+static void set_option(const struct bench_option *option, const char *text)
+{
+	if (option->kind == BENCH_NUMBER)
+		*(unsigned *)option->value = read_number(option->name, text);
+	else if (option->kind == BENCH_SWITCH)
+		*(unsigned *)option->value = 1;
+	else
+		*(const char **)option->value = text;
 }
 
 /* Append options to the NULL-terminated list found, of which nr are in use. */
@@ -86,15 +110,14 @@ static void read_options(int argc, char **argv, const char *about,
 	nr = add_options(known, nr, common_options);
 	for (i = 0; i < nr; i++) {
 		names[i + 1].name = known[i]->name;
-		names[i + 1].has_arg = !known[i]->is_switch;
+		names[i + 1].has_arg = known[i]->kind != BENCH_SWITCH;
 	}
 	while ((r = getopt_long(argc, argv, "", names, &name_idx)) == 0) {
 		if (name_idx == 0) {
 			print_help(about, options);
 			exit(0);
 		}
-		*known[name_idx - 1]->value =
-			optarg ? read_number(names[name_idx].name, optarg) : 1;
+		set_option(known[name_idx - 1], optarg);
 	}
 	if (r != -1 || optind != argc)
 		errx(1, "see --help");

@@ -22,11 +22,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* An option: a number after --name, or, for a switch, the name alone. */
+/* What stands after --name, and what value points to. */
+enum bench_kind {
+	BENCH_NUMBER, /* an unsigned, which holds the default */
+	BENCH_SWITCH, /* nothing stands there; an unsigned, which becomes 1 */
+	BENCH_TEXT    /* a const char *, which holds the default or NULL */
+};
+
 struct bench_option {
 	const char *name;
-	unsigned *value; /* holds the default; a switch sets it to 1 */
-	bool is_switch;
+	void *value;
+	enum bench_kind kind;
 	const char *help;
 };
 

@@ -96,14 +96,14 @@ static unsigned must_meet;
 
 /* clang-format off */
 static const struct bench_option options[] = {
-	{ "pairs", &own_cell.pairs, false, "this many, and not the grid" },
-	{ "active", &own_cell.active, false, "tokens, with --pairs" },
-	{ "timers", &own_cell.timers, true, "push timers, with --pairs" },
-	{ "restart", &own_cell.restart, true, "stop, set, start; --pairs" },
-	{ "toggle", &own_cell.toggle, true, "watch while needed; --pairs" },
-	{ "writes", &nr_writes, false, "events per side and round" },
-	{ "check", &must_meet, true, "exit with 1 when a target is missed" },
-	{ NULL, NULL, false, NULL }
+	{ "pairs", &own_cell.pairs, BENCH_NUMBER, "this many, and not the grid" },
+	{ "active", &own_cell.active, BENCH_NUMBER, "tokens, with --pairs" },
+	{ "timers", &own_cell.timers, BENCH_SWITCH, "push timers, with --pairs" },
+	{ "restart", &own_cell.restart, BENCH_SWITCH, "stop, set, start; --pairs" },
+	{ "toggle", &own_cell.toggle, BENCH_SWITCH, "watch while needed; --pairs" },
+	{ "writes", &nr_writes, BENCH_NUMBER, "events per side and round" },
+	{ "check", &must_meet, BENCH_SWITCH, "exit with 1 when a target is missed" },
+	{ NULL, NULL, BENCH_NUMBER, NULL }
 };
 /* clang-format on */
 

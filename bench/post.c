@@ -36,10 +36,10 @@ static unsigned is_apart;
 
 /* clang-format off */
 static const struct bench_option options[] = {
-	{ "messages", &nr_messages, false, "messages per cell, side, round" },
-	{ "block", &nr_block_messages, false, "messages before the next" },
-	{ "apart", &is_apart, true, "the partner on another CPU" },
-	{ NULL, NULL, false, NULL }
+	{ "messages", &nr_messages, BENCH_NUMBER, "messages per cell, side, round" },
+	{ "block", &nr_block_messages, BENCH_NUMBER, "messages before the next" },
+	{ "apart", &is_apart, BENCH_SWITCH, "the partner on another CPU" },
+	{ NULL, NULL, BENCH_NUMBER, NULL }
 };
 
 /* A way to send. */

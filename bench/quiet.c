@@ -40,10 +40,10 @@ static unsigned must_meet;
 
 /* clang-format off */
 static const struct bench_option options[] = {
-	{ "turns", &nr_turns, false, "turns per side and round" },
-	{ "block", &nr_block_turns, false, "turns before the next side's" },
-	{ "check", &must_meet, true, "exit with 1 when the target is missed" },
-	{ NULL, NULL, false, NULL }
+	{ "turns", &nr_turns, BENCH_NUMBER, "turns per side and round" },
+	{ "block", &nr_block_turns, BENCH_NUMBER, "turns before the next side's" },
+	{ "check", &must_meet, BENCH_SWITCH, "exit with 1 when the target is missed" },
+	{ NULL, NULL, BENCH_NUMBER, NULL }
 };
 /* clang-format on */
 

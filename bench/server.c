@@ -46,9 +46,9 @@ static unsigned nr_messages = 40000, server_cpu;
 
 /* clang-format off */
 static const struct bench_option options[] = {
-	{ "messages", &nr_messages, false, "in each round" },
-	{ "server-cpu", &server_cpu, false, "CPU of the servers" },
-	{ NULL, NULL, false, NULL }
+	{ "messages", &nr_messages, BENCH_NUMBER, "in each round" },
+	{ "server-cpu", &server_cpu, BENCH_NUMBER, "CPU of the servers" },
+	{ NULL, NULL, BENCH_NUMBER, NULL }
 };
 
 static const struct cell {

@@ -50,8 +50,8 @@ static unsigned idle_seconds;
 
 /* clang-format off */
 static const struct bench_option options[] = {
-	{ "idle", &idle_seconds, false, "seconds to idle per side, in turns" },
-	{ NULL, NULL, false, NULL }
+	{ "idle", &idle_seconds, BENCH_NUMBER, "seconds to idle per side, in turns" },
+	{ NULL, NULL, BENCH_NUMBER, NULL }
 };
 /* clang-format on */
 

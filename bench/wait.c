@@ -98,10 +98,10 @@ static unsigned must_meet;
 
 /* clang-format off */
 static const struct bench_option options[] = {
-	{ "calls", &nr_calls, false, "calls per form and round" },
-	{ "block", &nr_block_calls, false, "calls before the next form's" },
-	{ "check", &must_meet, true, "exit with 1 when the target is missed" },
-	{ NULL, NULL, false, NULL }
+	{ "calls", &nr_calls, BENCH_NUMBER, "calls per form and round" },
+	{ "block", &nr_block_calls, BENCH_NUMBER, "calls before the next form's" },
+	{ "check", &must_meet, BENCH_SWITCH, "exit with 1 when the target is missed" },
+	{ NULL, NULL, BENCH_NUMBER, NULL }
 };
 /* clang-format on */
 
