@@ -14,9 +14,18 @@ bench_loop_libs    = lib/libevring.la $(LIBURING_LIBS) $(EV_LIBS)
 %C%_post_SOURCES = %D%/post.c $(bench_loop_sources)
 %C%_post_LDADD   = $(bench_loop_libs) -lpthread
 
-%C%_server_SOURCES = %D%/server.c %D%/echo/echo.h %D%/echo/epoll.c \
-	%D%/echo/ops.c %D%/echo/uring.c %D%/bench.c %D%/bench.h
-%C%_server_LDADD   = $(bench_loop_libs)
+# libevent before libev, which has functions of the same names.
+%C%_server_SOURCES  = %D%/server.c %D%/calls.c %D%/calls.h \
+	%D%/echo/echo.h %D%/echo/epoll.c %D%/echo/ops.c %D%/echo/uring.c \
+	%D%/bench.c %D%/bench.h
+%C%_server_CPPFLAGS = $(AM_CPPFLAGS) $(LIBUV_CFLAGS) $(LIBEVENT_CFLAGS)
+%C%_server_LDADD    = $(LIBEVENT_LIBS) $(LIBUV_LIBS) $(bench_loop_libs)
+if HAVE_LIBUV
+%C%_server_SOURCES += %D%/echo/libuv.c
+endif
+if HAVE_LIBEVENT
+%C%_server_SOURCES += %D%/echo/libevent.c
+endif
 
 %C%_quiet_SOURCES = %D%/quiet.c $(bench_loop_sources)
 # With the library's objects: it replaces the backend of a loop.

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * server.c - the CPU and the system calls that an echo server needs for a
- * message: on evring's operations, by hand on liburing, and on libev's
- * watchers.
+ * message: by hand on liburing, on evring's operations, on libev's watchers,
+ * and on other event libraries.
  *
  * The server is a process on one CPU, the clients are this process on another:
  * each sends a message, waits until all of it has come back, and sends the
  * next.  Servers take turns; CPU time is what the kernel counted for the
  * process between the first and the last message of a round (user and system).
+ * After that, and apart from it, the same clients talk on while the kernel
+ * counts the system calls of the server (calls.h).
  */
 #include "config.h"
 
@@ -22,7 +24,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -30,34 +31,59 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "calls.h"
 #include "echo/echo.h"
 
-static const struct echo_server *const servers[] = { &echo_uring, &echo_ops,
-						     &echo_epoll, &echo_ring };
-
-enum {
-	NR_SERVERS = sizeof(servers) / sizeof(servers[0]),
-	BASE = 0, /* what the others are compared with */
-	MAX_CLIENTS = 1000,
-	MAX_SIZE = 4096
+enum server_idx {
+	URING,
+	OPERATIONS,
+	WATCHERS,
+	EPOLL,
+	LIBUV,
+	LIBEVENT,
+	NR_SERVERS
 };
 
-static unsigned nr_messages = 40000, server_cpu;
+/* NULL: not built. */
+static const struct echo_server *const servers[NR_SERVERS] = {
+	[URING] = &echo_uring,	     [OPERATIONS] = &echo_ops,
+	[WATCHERS] = &echo_ring,     [EPOLL] = &echo_epoll,
+#ifdef HAVE_LIBUV
+	[LIBUV] = &echo_libuv,
+#endif
+#ifdef HAVE_LIBEVENT
+	[LIBEVENT] = &echo_libevent,
+#endif
+};
+
+enum {
+	MAX_CLIENTS = ECHO_BACKLOG,
+	MAX_SIZE = ECHO_BUFFER_SIZE,
+	CALLS_SHARE = 4 /* of the messages, one in so many for counting */
+};
+
+static unsigned nr_messages = 40000, server_cpu, only_size, only_nr_clients;
+static const char *only_servers;
+static bool counts_calls;
+
+/* Those asked for, in order. */
+static enum server_idx chosen[NR_SERVERS];
+static unsigned nr_chosen;
 
 /* clang-format off */
 static const struct bench_option options[] = {
 	{ "messages", &nr_messages, BENCH_NUMBER, "in each round" },
 	{ "server-cpu", &server_cpu, BENCH_NUMBER, "CPU of the servers" },
+	{ "size", &only_size, BENCH_NUMBER, "of a message, 0: 64 and 4096" },
+	{ "clients", &only_nr_clients, BENCH_NUMBER, "0: 1, 16, 256 and 1000" },
+	{ "server", &only_servers, BENCH_TEXT, "names, with commas between" },
 	{ NULL, NULL, BENCH_NUMBER, NULL }
 };
-
-static const struct cell {
-	unsigned size, nr_clients;
-} cells[] = {
-	{ 64, 1 }, { 64, 16 }, { 64, 256 }, { 64, 1000 },
-	{ 4096, 1 }, { 4096, 16 }, { 4096, 256 }, { 4096, 1000 },
-};
 /* clang-format on */
+
+struct cell {
+	unsigned size, nr_clients;
+};
 
 /*
  * a server
@@ -67,7 +93,6 @@ struct running {
 	pid_t pid;
 	clockid_t clock; /* of its CPU time */
 	struct sockaddr_in address;
-	struct echo_counts *counts; /* shared */
 };
 
 static void stay_on(unsigned cpu)
@@ -89,7 +114,7 @@ static int open_listener(struct sockaddr_in *ret_address)
 	ret_address->sin_family = AF_INET;
 	ret_address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	if (fd < 0 || bind(fd, (struct sockaddr *)ret_address, size) < 0 ||
-	    listen(fd, MAX_CLIENTS) < 0 ||
+	    listen(fd, ECHO_BACKLOG) < 0 ||
 	    getsockname(fd, (struct sockaddr *)ret_address, &size) < 0)
 		err(1, "listener");
 	return fd;
@@ -98,13 +123,9 @@ static int open_listener(struct sockaddr_in *ret_address)
 static void start_server(struct running *running,
 			 const struct echo_server *server)
 {
+	static struct echo_counts unread;
 	int fd = open_listener(&running->address);
 
-	running->counts =
-		mmap(NULL, sizeof(*running->counts), PROT_READ | PROT_WRITE,
-		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (running->counts == MAP_FAILED)
-		err(1, "memory");
 	fflush(stdout);
 	running->pid = fork();
 	if (running->pid < 0)
@@ -112,7 +133,7 @@ static void start_server(struct running *running,
 	if (!running->pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		stay_on(server_cpu);
-		server->serve(fd, running->counts);
+		server->serve(fd, &unread);
 		_exit(1);
 	}
 	close(fd);
@@ -124,7 +145,6 @@ static void stop_server(struct running *running)
 {
 	kill(running->pid, SIGKILL);
 	waitpid(running->pid, NULL, 0);
-	munmap(running->counts, sizeof(*running->counts));
 }
 
 /*
@@ -237,87 +257,209 @@ static double cpu_of(const struct running *running)
 	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
 }
 
+/* The CPU time of nr messages, and apart from it the calls of fewer. */
+static void measure_talk(struct clients *clients, unsigned nr,
+			 const struct running *running, struct figures *figures)
+{
+	unsigned nr_counted = nr / CALLS_SHARE;
+	double cpu;
+	int counter;
+
+	talk(clients, clients->nr * 4);
+	cpu = cpu_of(running);
+	talk(clients, nr);
+	bench_series_add(&figures->cpu, (cpu_of(running) - cpu) / nr);
+	if (!counts_calls)
+		return;
+	counter = calls_start(running->pid);
+	talk(clients, nr_counted);
+	bench_series_add(&figures->calls,
+			 (double)calls_stop(counter) / nr_counted);
+}
+
 static void measure(const struct cell *cell, const struct echo_server *server,
 		    struct figures *figures)
 {
 	unsigned nr = bench_common.quick ? nr_messages / 10 : nr_messages;
 	struct clients clients = { .nr = cell->nr_clients, .size = cell->size };
 	struct running running;
-	uint64_t calls, messages;
-	double cpu;
 
 	start_server(&running, server);
 	connect_clients(&clients, &running.address);
-	talk(&clients, clients.nr * 4);
-	cpu = cpu_of(&running);
-	calls = running.counts->calls;
-	messages = running.counts->messages;
-	talk(&clients, nr);
-	cpu = cpu_of(&running) - cpu;
-	messages = running.counts->messages - messages;
-	bench_series_add(&figures->cpu, cpu / nr);
-	bench_series_add(&figures->calls,
-			 (double)(running.counts->calls - calls) / nr);
-	if (messages < nr)
-		errx(1, "%s: heard of %llu messages only", server->name,
-		     (unsigned long long)messages);
+	measure_talk(&clients, nr, &running, figures);
 	disconnect_clients(&clients);
 	stop_server(&running);
 }
 
-static double median_ratio(const struct bench_series *a,
-			   const struct bench_series *b)
+static void print_ratio(double value, double base)
 {
-	return bench_median(a) / bench_median(b);
+	if (base > 0)
+		printf(" %5.2f", value / base);
+	else
+		printf("     -");
 }
 
-static void print_cell(const struct cell *cell, const struct figures *figures)
+/* Of the medians and of the minima; none if base was not chosen. */
+static void print_ratios(const struct bench_series *series,
+			 const struct bench_series *base)
 {
-	int k;
+	print_ratio(bench_median(series), base->nr ? bench_median(base) : 0);
+	print_ratio(bench_min(series), base->nr ? bench_min(base) : 0);
+	printf(" ");
+}
 
-	for (k = 0; k < NR_SERVERS; k++)
-		printf("%5u B %5u  %-11s %5.2f %5.2f  %7.0f %7.0f ns  %6.3f\n",
-		       cell->size, cell->nr_clients, servers[k]->name,
-		       median_ratio(&figures[k].cpu, &figures[BASE].cpu),
-		       bench_min(&figures[k].cpu) /
-			       bench_min(&figures[BASE].cpu),
-		       bench_median(&figures[k].cpu),
-		       bench_min(&figures[k].cpu),
-		       bench_median(&figures[k].calls));
-	fflush(stdout);
+static void print_server(const struct cell *cell, enum server_idx idx,
+			 const struct figures *all)
+{
+	const struct figures *own = &all[idx];
+
+	printf("%5u %5u  %-10s ", cell->size, cell->nr_clients,
+	       servers[idx]->name);
+	print_ratios(&own->cpu, &all[URING].cpu);
+	print_ratios(&own->cpu, &all[EPOLL].cpu);
+	printf(" %7.0f %7.0f ", bench_median(&own->cpu), bench_min(&own->cpu));
+	if (own->calls.nr)
+		printf(" %7.3f\n", bench_median(&own->calls));
+	else
+		printf("       -\n");
 }
 
 static void run_cell(const struct cell *cell)
 {
 	struct figures figures[NR_SERVERS];
 	unsigned round, k;
+	enum server_idx idx;
 
 	for (k = 0; k < NR_SERVERS; k++) {
 		bench_series_init(&figures[k].cpu, bench_common.rounds);
 		bench_series_init(&figures[k].calls, bench_common.rounds);
 	}
 	for (round = 0; round < bench_common.rounds; round++)
-		for (k = 0; k < NR_SERVERS; k++) {
+		for (k = 0; k < nr_chosen; k++) {
+			idx = chosen[(round + k) % nr_chosen];
 			bench_deadline(120);
-			measure(cell, servers[(round + k) % NR_SERVERS],
-				&figures[(round + k) % NR_SERVERS]);
+			measure(cell, servers[idx], &figures[idx]);
 		}
-	print_cell(cell, figures);
+	for (k = 0; k < nr_chosen; k++)
+		print_server(cell, chosen[k], figures);
 	for (k = 0; k < NR_SERVERS; k++) {
 		bench_series_exit(&figures[k].cpu);
 		bench_series_exit(&figures[k].calls);
 	}
 }
 
-int main(int argc, char **argv)
+static void run_sizes(unsigned nr_clients)
 {
+	static const unsigned sizes[] = { 64, MAX_SIZE };
+	struct cell cell = { only_size, nr_clients };
 	size_t i;
 
+	if (only_size) {
+		run_cell(&cell);
+		return;
+	}
+	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		cell.size = sizes[i];
+		run_cell(&cell);
+	}
+}
+
+static void run_cells(void)
+{
+	static const unsigned numbers[] = { 1, 16, 256, MAX_CLIENTS };
+	size_t i;
+
+	if (only_nr_clients) {
+		run_sizes(only_nr_clients);
+		return;
+	}
+	for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		run_sizes(numbers[i]);
+}
+
+/*
+ * what is asked for
+ */
+
+static enum server_idx server_by_name(const char *name, size_t size)
+{
+	enum server_idx idx;
+
+	for (idx = 0; idx < NR_SERVERS; idx++)
+		if (servers[idx] && strlen(servers[idx]->name) == size &&
+		    !memcmp(servers[idx]->name, name, size))
+			return idx;
+	printf("servers:");
+	for (idx = 0; idx < NR_SERVERS; idx++)
+		if (servers[idx])
+			printf(" %s", servers[idx]->name);
+	printf("\n");
+	errx(1, "--server: there is no %.*s", (int)size, name);
+}
+
+static void choose_servers(void)
+{
+	bool is_chosen[NR_SERVERS] = { false };
+	const char *name = only_servers;
+	enum server_idx idx;
+	size_t size;
+
+	while (name) {
+		size = strcspn(name, ",");
+		is_chosen[server_by_name(name, size)] = true;
+		name = name[size] ? name + size + 1 : NULL;
+	}
+	for (idx = 0; idx < NR_SERVERS; idx++)
+		if (servers[idx] && (!only_servers || is_chosen[idx]))
+			chosen[nr_chosen++] = idx;
+}
+
+static void check_options(void)
+{
+	if (only_size > MAX_SIZE || only_nr_clients > MAX_CLIENTS)
+		errx(1, "at most --size %d --clients %d", MAX_SIZE,
+		     MAX_CLIENTS);
+	if (nr_messages < MAX_CLIENTS * CALLS_SHARE)
+		errx(1, "at least --messages %d", MAX_CLIENTS * CALLS_SHARE);
+}
+
+static void print_libraries(void)
+{
+#ifdef HAVE_LIBUV
+	printf("libuv %s\n", echo_libuv_version());
+#else
+	printf("left out: libuv: not found by configure\n");
+#endif
+#ifdef HAVE_LIBEVENT
+	printf("libevent %s\n", echo_libevent_version());
+#else
+	printf("left out: libevent: not found by configure\n");
+#endif
+}
+
+static void begin_counting(void)
+{
+	const char *why = calls_begin();
+
+	counts_calls = !why;
+	if (why)
+		printf("left out: system calls: %s\n", why);
+}
+
+int main(int argc, char **argv)
+{
 	bench_begin(argc, argv, "server - CPU and system calls for a message",
 		    options);
-	puts("   size clients server      ratio   (min)   median     min CPU "
-	     "  calls for a message");
-	for (i = 0; i < sizeof(cells) / sizeof(cells[0]); i++)
-		run_cell(&cells[i]);
+	check_options();
+	choose_servers();
+	print_libraries();
+	begin_counting();
+	puts("                      CPU ratio to   ratio to");
+	puts("                      liburing       epoll         CPU, ns"
+	     "          calls");
+	puts(" size clients server  median  min    median  min    median     "
+	     "min"
+	     "  / message");
+	run_cells();
 	return 0;
 }

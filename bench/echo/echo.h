@@ -28,6 +28,14 @@ extern const struct echo_server echo_ops;   /* the same on evring */
 extern const struct echo_server echo_epoll; /* libev's epoll, read and write */
 extern const struct echo_server echo_ring;  /* the same attached to evring */
 
+/* Where configure has found the library; what is running says its version. */
+extern const struct echo_server echo_libuv;
+extern const struct echo_server echo_libevent;
+const char *echo_libuv_version(void);
+const char *echo_libevent_version(void);
+
+enum { ECHO_BACKLOG = 1000 };
+
 /* Buffers that the kernel chooses from, as many as a power of two. */
 enum { ECHO_NR_BUFFERS = 2048, ECHO_BUFFER_SIZE = 4096, ECHO_GROUP = 1 };
 
