@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 
 # Built by `make bench', neither by `make' nor installed.
-bench_programs = %D%/chain %D%/post %D%/quiet %D%/server %D%/timer %D%/wait
+bench_programs = %D%/chain %D%/file %D%/post %D%/quiet %D%/server \
+	%D%/timer %D%/wait
 EXTRA_PROGRAMS += $(bench_programs)
 CLEANFILES     += $(bench_programs)
 
@@ -10,6 +11,14 @@ bench_loop_libs    = lib/libevring.la $(LIBURING_LIBS) $(EV_LIBS)
 
 %C%_chain_SOURCES = %D%/chain.c $(bench_loop_sources)
 %C%_chain_LDADD   = $(bench_loop_libs)
+
+%C%_file_SOURCES  = %D%/file.c %D%/read/read.h %D%/read/ops.c \
+	%D%/bench.c %D%/bench.h
+%C%_file_CPPFLAGS = $(AM_CPPFLAGS) $(LIBUV_CFLAGS)
+%C%_file_LDADD    = $(LIBUV_LIBS) $(bench_loop_libs)
+if HAVE_LIBUV
+%C%_file_SOURCES += %D%/read/libuv.c
+endif
 
 %C%_post_SOURCES = %D%/post.c $(bench_loop_sources)
 %C%_post_LDADD   = $(bench_loop_libs) -lpthread
