@@ -47,8 +47,8 @@ endif
 %C%_wait_SOURCES = %D%/wait.c %D%/bench.c %D%/bench.h
 %C%_wait_LDADD   = $(LIBURING_LIBS) $(EV_LIBS)
 
-# Programs as they are; see its text.
-EXTRA_DIST += %D%/real
+# Programs as they are, and daemons; see their texts.
+EXTRA_DIST += %D%/daemons %D%/real
 
 .PHONY: bench
 bench: $(bench_programs)
