@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * server.c - the CPU and the system calls that an echo server needs for a
- * message: by hand on liburing, on evring's operations, on libev's watchers,
- * and on other event libraries.
+ * message: by hand on liburing, on evring's operations and its watchers for
+ * sockets, on libev's watchers, and on other event libraries.
  *
  * The server is a process on one CPU, the clients are this process on another:
  * each sends a message, waits until all of it has come back, and sends the
@@ -37,6 +37,7 @@
 enum server_idx {
 	URING,
 	OPERATIONS,
+	SOCKETS,
 	WATCHERS,
 	EPOLL,
 	LIBUV,
@@ -47,7 +48,8 @@ enum server_idx {
 /* NULL: not built. */
 static const struct echo_server *const servers[NR_SERVERS] = {
 	[URING] = &echo_uring,	     [OPERATIONS] = &echo_ops,
-	[WATCHERS] = &echo_ring,     [EPOLL] = &echo_epoll,
+	[SOCKETS] = &echo_sockets,   [WATCHERS] = &echo_ring,
+	[EPOLL] = &echo_epoll,
 #ifdef HAVE_LIBUV
 	[LIBUV] = &echo_libuv,
 #endif
@@ -123,7 +125,6 @@ static int open_listener(struct sockaddr_in *ret_address)
 static void start_server(struct running *running,
 			 const struct echo_server *server)
 {
-	static struct echo_counts unread;
 	int fd = open_listener(&running->address);
 
 	fflush(stdout);
@@ -133,7 +134,7 @@ static void start_server(struct running *running,
 	if (!running->pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		stay_on(server_cpu);
-		server->serve(fd, &unread);
+		server->serve(fd);
 		_exit(1);
 	}
 	close(fd);

@@ -4,27 +4,20 @@
  * what they have in common.
  *
  * Each runs in a process of its own, on the listener that it is given, until
- * the process is ended.  What it did stands in memory that is shared with the
- * benchmark.
+ * the process is ended.
  */
 #ifndef ECHO_H
 #define ECHO_H
 
-#include <stdint.h>
-
-struct echo_counts {
-	uint64_t messages; /* received, of whatever size */
-	uint64_t calls;	   /* system calls of the loop and for data */
-};
-
 struct echo_server {
 	const char *name;
 	const char *about;
-	void (*serve)(int listener, struct echo_counts *counts);
+	void (*serve)(int listener);
 };
 
-extern const struct echo_server echo_uring; /* by hand, on liburing */
-extern const struct echo_server echo_ops;   /* the same on evring */
+extern const struct echo_server echo_uring;   /* by hand, on liburing */
+extern const struct echo_server echo_ops;     /* the same on evring */
+extern const struct echo_server echo_sockets; /* its watchers for sockets */
 extern const struct echo_server echo_epoll; /* libev's epoll, read and write */
 extern const struct echo_server echo_ring;  /* the same attached to evring */
 
@@ -36,7 +29,10 @@ const char *echo_libevent_version(void);
 
 enum { ECHO_BACKLOG = 1000 };
 
-/* Buffers that the kernel chooses from, as many as a power of two. */
-enum { ECHO_NR_BUFFERS = 2048, ECHO_BUFFER_SIZE = 4096, ECHO_GROUP = 1 };
+/*
+ * Buffers that the kernel chooses from, in turn: more than a turn takes, and
+ * not more than a cache holds.
+ */
+enum { ECHO_NR_BUFFERS = 64, ECHO_BUFFER_SIZE = 4096, ECHO_GROUP = 1 };
 
 #endif

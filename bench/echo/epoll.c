@@ -21,8 +21,6 @@ struct connection {
 	size_t offset, size; /* what is to be sent */
 };
 
-static struct echo_counts *counts;
-
 static void leave(struct ev_loop *loop, struct connection *c)
 {
 	ev_io_stop(loop, &c->io);
@@ -44,7 +42,6 @@ static void send_on(struct ev_loop *loop, struct connection *c)
 	ssize_t nr = send(c->io.fd, c->buffer + c->offset, c->size - c->offset,
 			  MSG_NOSIGNAL);
 
-	counts->calls++;
 	if (nr < 0 && errno != EAGAIN) {
 		leave(loop, c);
 		return;
@@ -63,14 +60,12 @@ static void on_ready(struct ev_loop *loop, ev_io *w, int revents)
 		return;
 	}
 	nr = recv(w->fd, c->buffer, sizeof(c->buffer), 0);
-	counts->calls++;
 	if (nr < 0 && errno == EAGAIN)
 		return;
 	if (nr <= 0) {
 		leave(loop, c);
 		return;
 	}
-	counts->messages++;
 	c->offset = 0;
 	c->size = (size_t)nr;
 	send_on(loop, c);
@@ -89,40 +84,26 @@ static void on_connection(struct ev_loop *loop, ev_io *w, int revents)
 	ev_io_start(loop, &c->io);
 }
 
-static void count_wait(struct ev_loop *loop)
-{
-	(void)loop;
-	counts->calls++;
-}
-
-static void no_count(struct ev_loop *loop)
-{
-	(void)loop;
-}
-
 static void serve_on(struct ev_loop *loop, int listener)
 {
 	static ev_io accepting;
 
-	ev_set_loop_release_cb(loop, count_wait, no_count);
 	ev_io_init(&accepting, on_connection, listener, EV_READ);
 	ev_io_start(loop, &accepting);
 	ev_run(loop, 0);
 }
 
-static void serve_epoll(int listener, struct echo_counts *shared)
+static void serve_epoll(int listener)
 {
-	counts = shared;
 	serve_on(ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV), listener);
 }
 
-static void serve_ring(int listener, struct echo_counts *shared)
+static void serve_ring(int listener)
 {
 	struct ev_loop *loop = evring_loop_new(EVFLAG_NOENV, NULL);
 
 	if (!loop)
 		err(1, "evring");
-	counts = shared;
 	serve_on(loop, listener);
 }
 

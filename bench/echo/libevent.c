@@ -122,11 +122,10 @@ static struct event_base *base_on_epoll(void)
 	return made;
 }
 
-static void serve(int listener, struct echo_counts *shared)
+static void serve(int listener)
 {
 	struct event *accepting;
 
-	(void)shared;
 	base = base_on_epoll();
 	accepting = event_new(base, listener, EV_READ | EV_PERSIST,
 			      on_connection, NULL);

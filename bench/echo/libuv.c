@@ -104,12 +104,11 @@ static void on_connection(uv_stream_t *listener, int status)
 		start_reading(c);
 }
 
-static void serve(int listener, struct echo_counts *shared)
+static void serve(int listener)
 {
 	static uv_tcp_t accepting;
 	static uv_loop_t loop;
 
-	(void)shared;
 	if (uv_loop_init(&loop) || uv_tcp_init(&loop, &accepting) ||
 	    uv_tcp_open(&accepting, listener) ||
 	    uv_listen((uv_stream_t *)&accepting, ECHO_BACKLOG, on_connection))

@@ -37,7 +37,6 @@ static struct ev_loop *the_loop;
 static struct io_uring_buf_ring *group;
 static char *memory;
 static struct piece pieces[ECHO_NR_BUFFERS];
-static struct echo_counts *counts;
 
 static struct io_uring_sqe *start(evring_op *op)
 {
@@ -117,7 +116,6 @@ static void on_receive(struct ev_loop *loop, evring_op *op, int revents)
 	(void)revents;
 	c->nr_requests -= !more;
 	if (op->res > 0) {
-		counts->messages++;
 		append(c, (int)(op->flags >> IORING_CQE_BUFFER_SHIFT),
 		       (unsigned)op->res);
 	}
@@ -172,25 +170,12 @@ static void on_accept(struct ev_loop *loop, evring_op *op, int revents)
 	start_receive(c);
 }
 
-/* As many system calls as enters: another watcher would cost turns. */
-static void count_enters(struct ev_loop *loop, ev_prepare *w, int revents)
-{
-	struct evring_stats stats;
-
-	(void)w;
-	(void)revents;
-	if (evring_stats(loop, &stats) == 0)
-		counts->calls = stats.enters;
-}
-
-static void serve(int listener, struct echo_counts *shared)
+static void serve(int listener)
 {
 	struct evring_config config = { .entries = 1024 };
-	static ev_prepare prepare;
 	static evring_op accepting;
 	int i, r = 0;
 
-	counts = shared;
 	the_loop = evring_loop_new(EVFLAG_NOENV, &config);
 	if (!the_loop)
 		err(1, "evring");
@@ -206,8 +191,6 @@ static void serve(int listener, struct echo_counts *shared)
 	evring_op_init(&accepting, on_accept);
 	io_uring_prep_multishot_accept(start(&accepting), listener, NULL, NULL,
 				       0);
-	ev_prepare_init(&prepare, count_enters);
-	ev_prepare_start(the_loop, &prepare);
 	ev_run(the_loop, 0);
 }
 

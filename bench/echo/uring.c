@@ -44,7 +44,6 @@ static struct io_uring ring;
 static struct io_uring_buf_ring *group;
 static char *memory;
 static struct piece pieces[ECHO_NR_BUFFERS];
-static struct echo_counts *counts;
 
 static struct io_uring_sqe *get_sqe(struct request *request)
 {
@@ -52,7 +51,6 @@ static struct io_uring_sqe *get_sqe(struct request *request)
 
 	while (!sqe) {
 		io_uring_submit(&ring);
-		counts->calls++;
 		sqe = io_uring_get_sqe(&ring);
 	}
 	io_uring_sqe_set_data(sqe, request);
@@ -135,7 +133,6 @@ static void on_receive(struct connection *c, int res, unsigned flags)
 
 	c->nr_requests -= !more;
 	if (res > 0) {
-		counts->messages++;
 		append(c, (int)(flags >> IORING_CQE_BUFFER_SHIFT),
 		       (unsigned)res);
 	}
@@ -205,19 +202,17 @@ static void make_ring(void)
 		give_back(i);
 }
 
-static void serve(int listener, struct echo_counts *shared)
+static void serve(int listener)
 {
 	static struct request accepting = { ACCEPT, NULL };
 	struct io_uring_cqe *cqe;
 	unsigned head, nr;
 
-	counts = shared;
 	make_ring();
 	io_uring_prep_multishot_accept(get_sqe(&accepting), listener, NULL,
 				       NULL, 0);
 	for (;;) {
 		io_uring_submit_and_wait(&ring, 1);
-		counts->calls++;
 		nr = 0;
 		io_uring_for_each_cqe(&ring, head, cqe)
 		{
