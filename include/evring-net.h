@@ -632,7 +632,7 @@ static inline void evring_port_init(struct evring_port *port,
 					       struct evring_message *message))
 {
 	port->op.active = port->op.pending = port->op.priority = 0;
-	port->op.in_kernel = 0;
+	port->op.lane = 0;
 	port->cb = cb;
 	port->first = port->last = NULL;
 	port->next = port->prev = NULL;

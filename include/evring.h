@@ -106,7 +106,8 @@ struct evring_stats {
 	uint64_t ring_rebuilds; /* after fork, a move between threads, loss */
 	uint64_t rings_lost;	/* 1: the loop went back to libev's backend */
 	uint64_t ops;		/* operations started */
-	uint64_t op_events;	/* completions of these */
+	uint64_t op_events;	/* what the kernel answered to these: less than
+				   the events where a ring went with them */
 	uint64_t reserved[17];
 };
 
@@ -247,7 +248,8 @@ int evring_set_collect(struct ev_loop *loop, double seconds, unsigned events);
 /*
  * Operations
  *
- * Any request that liburing can prepare is a watcher of the loop:
+ * Any request that liburing can prepare is a watcher of the loop, as long as it
+ * fits an entry of 64 bytes and answers in one of 16:
  *
  *     static void on_read(struct ev_loop *loop, struct evring_op *op,
  *                         int revents);
@@ -266,25 +268,40 @@ int evring_set_collect(struct ev_loop *loop, double seconds, unsigned events);
  * Each completion is one event, in order; a request that answers once has one,
  * a multishot request any number.  In the callback ev_is_active (op) says
  * whether more will come.  The last event always comes, exactly once: with the
- * result of the request, or with -ECANCELED when it was cancelled.  It comes
- * from ev_run(), or, if the loop is detached or destroyed, before
- * evring_detach() or ev_loop_destroy() returns.  These wait until the kernel
- * has let go of the memory: for most requests no time at all; for one that
- * cannot be cancelled (a read from a disk, a zero-copy send that the peer has
- * not acknowledged) until it is done.
+ * result of the request, or with -ECANCELED when it was cancelled, or when the
+ * ring that had it went.
+ *
+ * It comes from ev_run().  Only when the loop is detached or destroyed, or
+ * attached anew (in place of EVRING_GIVE_WAY, or after it lost its ring), what
+ * is left comes before evring_detach(), ev_loop_destroy() or evring_attach()
+ * returns.  For these callbacks the loop is not attached any more: a start
+ * fails with ENXIO, evring_attach() with -EBUSY.  The call waits until the
+ * kernel has let go of the memory: for most requests no time at all; for one
+ * that cannot be cancelled (a read from a disk, a zero-copy send that the peer
+ * has not acknowledged) until it is done.
+ *
+ * Callbacks are invoked by the thread that runs the loop.  A program that
+ * invokes what is pending in other threads (ev_set_invoke_pending_cb()) must
+ * leave operations out of that: used there, the loop would seem to have moved.
+ *
+ * A loop that is embedded in another (ev_embed) is not run by the outer one for
+ * its operations; see "Operations in an embedded loop" in DESIGN.md.
  *
  * Linux 5.11 and what each request wants itself.  An operation that this kernel
  * does not know answers -EINVAL.
  *
  * fork.  Requests are the parent's, and go on there.  In a child that runs or
- * destroys the loop all operations end with -ECANCELED, for it to tidy up.
+ * destroys the loop all operations end with -ECANCELED, for it to tidy up; only
+ * those whose results the loop had taken by then, and not handed out, hear of
+ * these, in both processes.
  *
  * Threads.  Operations want their loop to stay with its thread: when another
  * thread runs or destroys the loop, all that were in flight end with their
  * result if it was there already, or with -ECANCELED, whether the kernel did
- * something or not.  That takes some 50 ms, or longer if a child has been
- * forked and has not called exec.  Before the first turn a loop may be handed
- * on with operations.
+ * something or not.  That takes some 50 ms; or for as long as it takes what
+ * cannot be cancelled; or until a child that was forked meanwhile, and has the
+ * fd of the ring, has called exec or ended.  Before the first turn a loop may
+ * be handed on with operations.
  */
 struct io_uring;
 struct io_uring_sqe;
@@ -292,8 +309,9 @@ struct io_uring_sqe;
 /*
  * The first five members are those of every watcher of libev, so
  * ev_is_active(), ev_set_priority(), ev_priority(), ev_set_cb() and ev_cb()
- * work; data is the user's.  Priorities are obeyed; ev_is_pending() is always
- * 0, ev_feed_event() and ev_clear_pending() do not apply.
+ * work; data is the user's.  Priorities are obeyed: the one that op had when it
+ * was started counts until its last event.  ev_is_pending() is always 0,
+ * ev_feed_event() and ev_clear_pending() do not apply.
  */
 struct evring_op {
 	int active;
@@ -307,7 +325,7 @@ struct evring_op {
 	unsigned flags; /* IORING_CQE_F_ */
 
 	/* Private. */
-	int in_kernel;
+	int lane;
 	struct evring_op *next, *prev;
 	uint64_t reserved[4];
 };
@@ -320,7 +338,7 @@ static inline void evring_op_init(struct evring_op *op,
 					     struct evring_op *op, int revents))
 {
 	op->active = op->pending = op->priority = 0;
-	op->in_kernel = 0;
+	op->lane = 0;
 	op->cb = cb;
 }
 
@@ -330,10 +348,16 @@ static inline void evring_op_init(struct evring_op *op,
  * submission queue is full.  Like any watcher it keeps the loop alive
  * (ev_unref() if it should not, and ev_ref() before the last event).
  *
- * user_data of the entry is evring's.  IOSQE_CQE_SKIP_SUCCESS is not to be set:
- * the last event would never come.  Linked requests (IOSQE_IO_LINK) are started
- * one after the other, after evring_reserve().  An entry left as it is does
- * nothing (IORING_OP_NOP).
+ * user_data of the entry is evring's.  Of its flags, two are not to be set:
+ * IOSQE_CQE_SKIP_SUCCESS, because the last event would never come, and
+ * IOSQE_IO_DRAIN, because the request, and all that are made after it, evring's
+ * own among them, would wait for evring's request for readiness.
+ *
+ * Linked requests (IOSQE_IO_LINK) are started one after the other, after
+ * evring_reserve(); in between nothing else that makes a request may be called,
+ * evring_op_cancel() and the watchers of evring-net.h included, and the last of
+ * them is not to have the flag: what evring submits next would be linked to it.
+ * An entry left as it is does nothing (IORING_OP_NOP).
  *
  * May be called from callbacks, also from the one of its own last event; not
  * from release and acquire callbacks.  The first start of a loop takes a file
@@ -377,11 +401,13 @@ int evring_reserve(struct ev_loop *loop, unsigned nr);
  * (io_uring_prep_accept_direct() and its like; IORING_FILE_INDEX_ALLOC, Linux
  * 5.19) or by io_uring_register_files_update (evring_ring (loop), ...), and
  * used with IOSQE_FIXED_FILE.  (io_uring_register_files() itself would fail
- * with -EBUSY: evring has a fixed file of its own.)
+ * with -EBUSY: evring has a fixed file of its own.)  Where there was a table
+ * before, Linux up to 6.12 waits for the requests that use its files; later
+ * ones let these requests keep them.
  *
  * Returns 0; -EINVAL if nr is more than 1048576; -ENXIO for a loop without a
- * ring; -EMFILE if nr is more than RLIMIT_NOFILE, or no file descriptor is
- * left; -ENOMEM.
+ * ring; -EMFILE if nr is more than RLIMIT_NOFILE less one, or no file
+ * descriptor is left; -ENOMEM: then there may be no table any more.
  */
 int evring_set_files(struct ev_loop *loop, unsigned nr);
 
@@ -392,6 +418,14 @@ int evring_set_files(struct ev_loop *loop, unsigned nr);
  * change: after a fork or a move between threads there is another, with nothing
  * registered but an empty table of fixed files.  Takes what the first
  * evring_op_start() would.
+ *
+ * The ring fd is not to be registered with the thread
+ * (io_uring_register_ring_fd()): that would keep the ring alive when evring has
+ * closed it.  Nor are messages (IORING_OP_MSG_RING) to be sent to it: their
+ * user_data would be taken for the address of an operation; evring_post() is
+ * there for that.  A program that closes all fds (closefrom()) closes evring's,
+ * too: without them nobody waits for what the kernel still does to the memory
+ * of operations.
  *
  * Returns NULL with errno set on failure: ENXIO for a loop without a ring, or
  * ENOMEM, EMFILE, ENFILE.

@@ -33,7 +33,7 @@
 
 enum { FIRST_RECORDS = 64 };
 
-/* evring_op.in_kernel: 1 and the number of its lane, and this for one that the
+/* evring_op.lane: 1 and the number of its lane, and this for one that the
    kernel does not have; 0: neither. */
 enum { PARKED = 16 };
 
@@ -113,7 +113,7 @@ static int clamp(int priority, int min, int max)
 static struct evr_lane *lane_of(struct evr_flight *flight,
 				const struct evring_op *op)
 {
-	return &flight->lanes[(op->in_kernel & ~PARKED) - 1];
+	return &flight->lanes[(op->lane & ~PARKED) - 1];
 }
 
 static void feed(struct evr_flight *flight, struct evr_lane *lane)
@@ -199,7 +199,7 @@ void evr_flight_invoke(struct evr_flight *flight)
 static struct evring_op **list_of(struct evr_flight *flight,
 				  const struct evring_op *op)
 {
-	return op->in_kernel & PARKED ? &flight->parked : &flight->ops;
+	return op->lane & PARKED ? &flight->parked : &flight->ops;
 }
 
 static void link_op(struct evr_flight *flight, struct evring_op *op, int parked)
@@ -207,9 +207,8 @@ static void link_op(struct evr_flight *flight, struct evring_op *op, int parked)
 	struct evring_op **list;
 
 	op->active = 1;
-	op->in_kernel =
-		parked |
-		(1 + clamp(op->priority, EV_MINPRI, EV_MAXPRI) - EV_MINPRI);
+	op->lane = parked |
+		   (1 + clamp(op->priority, EV_MINPRI, EV_MAXPRI) - EV_MINPRI);
 	list = list_of(flight, op);
 	op->prev = NULL;
 	op->next = *list;
@@ -232,12 +231,12 @@ void evr_flight_park(struct evr_flight *flight, struct evring_op *op)
 
 bool evr_flight_has(const struct evring_op *op)
 {
-	return op->in_kernel && !(op->in_kernel & PARKED);
+	return op->lane && !(op->lane & PARKED);
 }
 
 bool evr_flight_is_parked(const struct evring_op *op)
 {
-	return op->in_kernel & PARKED;
+	return op->lane & PARKED;
 }
 
 static void unlink_op(struct evr_flight *flight, struct evring_op *op)
@@ -249,7 +248,7 @@ static void unlink_op(struct evr_flight *flight, struct evring_op *op)
 	else
 		*list_of(flight, op) = op->next;
 	flight->nr_ops--;
-	op->in_kernel = 0;
+	op->lane = 0;
 }
 
 void evr_flight_complete(struct evr_flight *flight, struct evring_op *op,

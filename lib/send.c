@@ -239,7 +239,7 @@ static struct io_uring_sqe *find_sqe(struct ev_loop *loop,
 	if (send->state & IS_POLLING || !has_room(send))
 		return NULL;
 	ring = evring_ring(loop);
-	if (!ring || !op->in_kernel)
+	if (!ring || !op->lane)
 		return NULL;
 	head = io_uring_smp_load_acquire(ring->sq.khead);
 	if (send->place - head >= ring->sq.sqe_tail - head)
