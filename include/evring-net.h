@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * evring-net.h - watchers for sockets, made of operations; and messages from
- * other threads, which are not: what is said here is not about these.
+ * other threads, which are not.
+ *
+ *   evring_accept  the connections of a listener
+ *   evring_send    ordered sends on a stream
+ *   evring_group   buffers to receive into
+ *   evring_recv    all that comes from a socket
+ *   evring_port    messages to a loop: what is said here of watchers for
+ *                  sockets is not about these
  *
  * What evring.h says of operations holds for these, too: conventions, three
- * clocks, stop only asks, the last event always comes.  Here the watcher makes
- * the requests, and makes new ones as long as there is something to do.
+ * clocks, stop only asks, the last event always comes, and where it may come.
+ * Here the watcher makes the requests, and makes new ones as long as there is
+ * something to do.
  *
  * Each of them begins with a struct evring_op.  Its data is the user's, and
  * ev_is_active(), ev_set_priority() and ev_priority() work on the watcher as
@@ -67,7 +75,7 @@ extern "C" {
  * Stop loses no connection: what the kernel accepted before it heard of stop
  * comes as events before the last one.  What it did not accept stays in the
  * backlog of the listener, for whoever accepts there next; closing the listener
- * resets it.
+ * resets those.
  *
  * fork and threads: the watcher goes on by itself in a child that runs the
  * loop, beside the parent, as an ev_io would, and in another thread.  With a
@@ -85,6 +93,8 @@ struct evring_accept {
 	int64_t time[2];
 	uint64_t reserved[4];
 };
+
+typedef struct evring_accept evring_accept;
 
 /*
  * Before the first use, and while it is not active; op.data stays as it is, and
@@ -124,8 +134,7 @@ int evring_accept_start(struct ev_loop *loop, struct evring_accept *accept);
  * is not active: then it does nothing.
  *
  * Returns 0; -EINVAL if accept is NULL; or -EAGAIN if the kernel takes no more
- * requests at the moment: then it ends with the next connection or call of
- * this.
+ * requests at the moment: then it is to be called again.
  */
 int evring_accept_stop(struct ev_loop *loop, struct evring_accept *accept);
 
@@ -164,10 +173,7 @@ int evring_accept_resume(struct ev_loop *loop, struct evring_accept *accept);
  * the first other one maybe a part, of the rest nothing:
  *   -EPIPE, -ECONNRESET  the peer is gone (which of the two is a matter of
  *               chance), or the socket was shut down for writing
- *   -ECANCELED  by evring_send_cancel(); or the loop has been detached, is
- * being destroyed or lost its ring; or it went on in a forked child or another
- * thread, and what the kernel did is not known: of the first piece with sent <
- * size any part may have been sent, in a child all may yet be, by the parent
+ *   -ECANCELED  it was cancelled; or the ring went: see below
  *   -EBADF, -ENOTSOCK, -ENOTCONN, -ETIMEDOUT, ...  as from sendmsg(2)
  *   -EIO        the kernel took none of the bytes, and said nothing
  *   -EAGAIN, -ENOMEM, -EMFILE, -ENFILE  as from evring_op_start(): the request
@@ -182,12 +188,21 @@ int evring_accept_resume(struct ev_loop *loop, struct evring_accept *accept);
  * large is sent from the memory of the pieces (Linux 6.1, "send-zc" in
  * evring_config.disable; else it is copied).  They are handed back only when
  * the network has let go of them: when the peer has acknowledged them, or is
- * gone. Pieces behind them are sent meanwhile, up to three such requests may
+ * gone.  Pieces behind them are sent meanwhile; up to three such requests may
  * wait for their acknowledgement, and what is sent while three do is copied;
- * handed back are all in their order.  It costs a second completion per request
+ * all are handed back in their order.  It costs a second completion per request
  * and pays for large pieces and real network cards only: to a receiver on the
  * same machine the kernel copies after all.  A socket that has no zero copy (a
  * local one) gets copies from the first refusal on.
+ *
+ * fork and threads: when the ring goes (the loop is detached, destroyed, run by
+ * another thread or by a forked child, or lost its ring) all pieces come back
+ * with -ECANCELED.  When the loop's own thread detached or destroyed it, sent
+ * says what was sent.  Otherwise any part of the first piece with sent < size
+ * may have been, and in a child all may yet be, by the parent.  Who detaches,
+ * destroys or moves a loop waits for what is sent without a copy: until the
+ * peer has acknowledged it, or is given up (TCP_USER_TIMEOUT).  shutdown(2)
+ * does not hasten that; SO_LINGER of 0 seconds and the last close() do.
  */
 enum { EVRING_SEND_PIECES = 16, EVRING_SEND_OPS = 4 };
 
@@ -204,6 +219,8 @@ struct evring_piece {
 	unsigned nr_requests; /* that name its bytes */
 	uint64_t reserved[2];
 };
+
+typedef struct evring_piece evring_piece;
 
 struct evring_send {
 	struct evring_op op; /* data is the user's */
@@ -233,6 +250,8 @@ struct evring_send {
 	struct iovec iov[EVRING_SEND_PIECES];
 	uint64_t reserved[4];
 };
+
+typedef struct evring_send evring_send;
 
 /*
  * Before the first use, and while it is not active; op.data stays as it is, and
@@ -284,7 +303,7 @@ static inline size_t evring_send_queued(const struct evring_send *send)
 /*
  * Ask for the pieces back.  They come as ever, by the last event; with
  * -ECANCELED if there are any that were not sent.  Meanwhile none can be
- * queued. Memory that the network holds (zero copy) is not returned sooner for
+ * queued.  Memory that the network holds (zero copy) is not returned sooner for
  * it.
  *
  * Returns 0; -ENOENT if there are none; -EINVAL if send is NULL; or -EAGAIN if
@@ -298,9 +317,9 @@ int evring_send_cancel(struct ev_loop *loop, struct evring_send *send);
  *
  * Memory to receive into, for any number of sockets of one loop: a buffer is
  * taken when there is data for it, and not before.  (IORING_REGISTER_PBUF_RING,
- * Linux 5.19, and multishot receive, 6.0.  Elsewhere a socket is polled, and a
- * buffer is taken when it is readable: the same for the caller, at the price of
- * two requests per receive.)
+ * Linux 5.19, "pbuf-ring" in evring_config.disable, and multishot receive, 6.0.
+ * Elsewhere a socket is polled, and a buffer is taken when it is readable: the
+ * same for the caller, at the price of two requests per receive.)
  */
 
 /* For evring_group_init(). */
@@ -311,8 +330,8 @@ enum evring_group_flags {
 	/*
 	 * A buffer is filled piece by piece, and each event has a piece of one:
 	 * large buffers for data that comes in small portions.  Each piece is
-	 * put back; with the last one the buffer is free.  Linux 6.12.  Not for
-	 * EVRING_RECV_MSG.
+	 * put back; with the last one the buffer is free.  Linux 6.12,
+	 * "pbuf-inc".  Not for EVRING_RECV_MSG.
 	 */
 	EVRING_GROUP_INCREMENTAL = 1u << 1
 };
@@ -356,8 +375,8 @@ typedef struct evring_group evring_group;
  * With the ring the group is known by a number, which the library chooses,
  * from 65535 down.  When the loop gets another ring the group is known there
  * from the next evring_recv_start(); buffers that the caller has are still the
- * caller's, and are put back as ever.  A forked child has a copy of all
- * buffers.
+ * caller's, and are put back as ever.  A forked child has a copy of all buffers
+ * as they were then.
  *
  * Returns 0; or, with nothing to clean up:
  *   -EINVAL   loop or group is NULL, a number is out of range, or a flag
@@ -372,7 +391,7 @@ int evring_group_init(struct ev_loop *loop, struct evring_group *group,
  * Free the memory of group, also of buffers that were not put back.  The loop
  * may be gone by then; if it is not, the thread is the loop's.
  *
- * Returns 0; -EINVAL for NULL; -EBUSY while a watcher uses group: its last
+ * Returns 0; -EINVAL if group is NULL; -EBUSY while a watcher uses it: its last
  * event has not come.
  */
 int evring_group_exit(struct evring_group *group);
@@ -405,10 +424,13 @@ int evring_group_put(struct evring_group *group, void *data);
  *     evring_recv_init(&recv, on_data, fd, &group);
  *     evring_recv_start(loop, &recv);
  *
- * All that comes from a socket, in order, an event for each buffer.  The
- * kernel is asked once (multishot receive, Linux 6.0), and may fill several
- * buffers before it answers (bundles, 6.10).  Blocking and non-blocking
- * sockets are the same here.
+ * An event for each buffer, in order.  The kernel is asked once (multishot
+ * receive, Linux 6.0, "multishot-recv" in evring_config.disable), and may fill
+ * several buffers before it answers (bundles, 6.10, "recv-bundle").  A local
+ * socket (AF_UNIX) is asked anew after each event: there, from Linux 6.17 on,
+ * multishot may never tell the end of a stream that came together with data.
+ * (The kernel does not say what a fixed file is, so a local socket among these
+ * may be hit.)
  *
  * When the group has run dry the watcher waits, active, and goes on when a
  * buffer is put back.  So long the socket is not read: the peer is slowed
@@ -446,14 +468,10 @@ struct evring_msg {
 	int flags; /* MSG_TRUNC, MSG_CTRUNC, ... */
 };
 
+typedef struct evring_msg evring_msg;
+
 struct evring_recv {
-	/*
-	 * Its first members are those of a watcher of libev, so
-	 * ev_is_active(), ev_set_priority() and ev_priority() work on an
-	 * evring_recv; op.data is the user's; the rest is private. ev_set_cb()
-	 * does not apply.
-	 */
-	struct evring_op op;
+	struct evring_op op; /* data is the user's */
 
 	/*
 	 * The event.  size > 0 (EVRING_RECV_MSG: 0 or more, with data not
@@ -503,7 +521,10 @@ struct evring_recv {
 
 typedef struct evring_recv evring_recv;
 
-/* Before the first use; op.data stays as it is. */
+/*
+ * Before the first use, and while it is not active; op.data stays as it is, and
+ * flags, name_size and control_size are the defaults.
+ */
 static inline void evring_recv_init(struct evring_recv *recv,
 				    void (*cb)(struct ev_loop *loop,
 					       struct evring_recv *recv,
@@ -534,18 +555,17 @@ static inline void evring_recv_init(struct evring_recv *recv,
  *             another loop; a flag is unknown; or for EVRING_RECV_MSG a buffer
  *             is too small, or the group incremental
  *   -EBUSY    recv is active
- *   -ENXIO, -EAGAIN, -ENOMEM, -EMFILE, -ENFILE  as evring_op_start()
+ *   -ENXIO, -EAGAIN, -ENOMEM, -EMFILE, -ENFILE  as from evring_op_start()
  */
 int evring_recv_start(struct ev_loop *loop, struct evring_recv *recv);
 
 /*
- * Ask for the end.  What was received by then comes first; then the last
- * event, mostly with -ECANCELED.  Nothing that comes later is taken from the
- * socket.
+ * Ask it to end.  What was received by then comes first; then the last event,
+ * mostly with -ECANCELED.  Nothing that comes later is taken from the socket.
+ * May be called when it is not active: then it does nothing.
  *
- * Returns 0; -ENOENT if recv is not active; -EAGAIN if the kernel takes no
- * more requests at the moment (it may be asked again; the watcher ends with
- * its next completion at the latest); -EINVAL for NULL.
+ * Returns 0; -EINVAL if recv is NULL; or -EAGAIN if the kernel takes no more
+ * requests at the moment: then it is to be called again.
  */
 int evring_recv_stop(struct ev_loop *loop, struct evring_recv *recv);
 

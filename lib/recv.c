@@ -589,7 +589,7 @@ EVR_API int evring_recv_stop(struct ev_loop *loop, struct evring_recv *recv)
 	if (!recv)
 		return -EINVAL;
 	if (!recv->op.active)
-		return -ENOENT;
+		return 0;
 	recv->is_stopping = true;
 	if (poll)
 		r = evr_poll_cancel(poll, &recv->op);
