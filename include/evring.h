@@ -284,8 +284,11 @@ int evring_set_collect(struct ev_loop *loop, double seconds, unsigned events);
  * invokes what is pending in other threads (ev_set_invoke_pending_cb()) must
  * leave operations out of that: used there, the loop would seem to have moved.
  *
- * A loop that is embedded in another (ev_embed) is not run by the outer one for
- * its operations; see "Operations in an embedded loop" in DESIGN.md.
+ * A loop that is embedded in another (ev_embed) needs two more watchers in the
+ * outer one, which does not know of operations: an ev_prepare, and an ev_io of
+ * an eventfd that is registered with the inner ring (io_uring_register_eventfd
+ * (evring_ring (inner), fd)).  Both call ev_embed_sweep(): one has submitted
+ * what was started, the other hears of what was completed.
  *
  * Linux 5.11 and what each request wants itself.  An operation that this kernel
  * does not know answers -EINVAL.

@@ -588,6 +588,62 @@ START_TEST(nothing_is_lost_when_pending_is_invoked_later)
 }
 END_TEST
 
+/*
+ * embedded in another loop: the two watchers that evring.h asks for
+ */
+
+static struct {
+	ev_embed embed;
+	ev_prepare prepare;
+	ev_io io;
+} embedding;
+
+static void sweep_before_wait(struct ev_loop *outer, ev_prepare *w, int revents)
+{
+	(void)w;
+	(void)revents;
+	ev_embed_sweep(outer, &embedding.embed);
+}
+
+static void sweep_when_told(struct ev_loop *outer, ev_io *w, int revents)
+{
+	(void)revents;
+	ck_assert_int_ge(read(w->fd, &(uint64_t){ 0 }, 8), 0);
+	ev_embed_sweep(outer, &embedding.embed);
+}
+
+static void embed_loop(struct ev_loop *outer, int fd)
+{
+	ck_assert_int_eq(io_uring_register_eventfd(evring_ring(loop), fd), 0);
+	ev_embed_init(&embedding.embed, NULL, loop);
+	ev_embed_start(outer, &embedding.embed);
+	ev_prepare_init(&embedding.prepare, sweep_before_wait);
+	ev_prepare_start(outer, &embedding.prepare);
+	ev_io_init(&embedding.io, sweep_when_told, fd, EV_READ);
+	ev_io_start(outer, &embedding.io);
+}
+
+START_TEST(an_embedded_loop_is_run_for_its_operations)
+{
+	struct ev_loop *outer = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+	struct __kernel_timespec soon = { .tv_nsec = 20000000 };
+	int fd = eventfd(0, EFD_CLOEXEC);
+	struct try try;
+
+	open_loop(_i);
+	embed_loop(outer, fd);
+	init(&try);
+	io_uring_prep_timeout(start(&try), &soon, 0, 0);
+	while (!try.nr)
+		ev_run(outer, EVRUN_ONCE);
+	check_ended(&try, -ETIME);
+	ev_embed_stop(outer, &embedding.embed);
+	close_loop();
+	ev_loop_destroy(outer);
+	close(fd);
+}
+END_TEST
+
 START_TEST(a_quiet_turn_with_operations_makes_no_system_call)
 {
 	uint64_t enters, avoided;
@@ -1715,6 +1771,7 @@ Suite *make_suite(void)
 		{ &what_becomes_pending_meanwhile_is_not_kept_waiting, 1 },
 		{ &a_nested_run_delivers_what_is_started_there, 1 },
 		{ &nothing_is_lost_when_pending_is_invoked_later, 1 },
+		{ &an_embedded_loop_is_run_for_its_operations, 1 },
 		{ &a_quiet_turn_with_operations_makes_no_system_call, 1 },
 		{ &a_turn_of_the_loop_is_one_enter, 1 },
 		{ &what_cannot_be_started_is_refused, 1 },
