@@ -147,6 +147,7 @@ scenarios = \
 	%D%/conform/readiness.c \
 	%D%/conform/reuse.c \
 	%D%/conform/scene.c %D%/conform/scene.h \
+	%D%/conform/sockets.c \
 	%D%/conform/threads.c \
 	%D%/conform/timers.c \
 	%D%/conform/wakers.c \

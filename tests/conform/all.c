@@ -47,4 +47,5 @@ void add_all_scenarios(void)
 	add_attaching();
 	add_many();
 	add_operations();
+	add_sockets();
 }

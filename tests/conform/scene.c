@@ -27,7 +27,8 @@
    with it what needs one of these. */
 #define NEW_FEATURES                                                           \
 	"multishot-poll,cqe-skip,registered-ring,submit-all,coop-taskrun,"     \
-	"single-issuer,r-disabled,no-iowait"
+	"single-issuer,r-disabled,no-iowait,multishot-accept,pbuf-ring,"       \
+	"send-zc"
 
 /* clang-format off */
 static const struct mode modes[] = {

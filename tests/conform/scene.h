@@ -97,6 +97,7 @@ void add_threads(void);
 void add_attaching(void);
 void add_many(void);
 void add_operations(void);
+void add_sockets(void);
 
 /*
  * the scene of a test

@@ -10,7 +10,9 @@
 
 #include <liburing.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 int inject_io_uring_enter2(unsigned fd, unsigned to_submit,
 			   unsigned min_complete, unsigned flags, void *arg,
@@ -24,6 +26,13 @@ int inject_io_uring_register_region(struct io_uring *ring,
 				    struct io_uring_mem_region_reg *reg);
 int inject_io_uring_register(unsigned fd, unsigned opcode, const void *arg,
 			     unsigned nr);
+int inject_io_uring_register_files(struct io_uring *ring, const int *fds,
+				   unsigned nr);
+int inject_io_uring_register_buf_ring(struct io_uring *ring,
+				      struct io_uring_buf_reg *reg,
+				      unsigned flags);
+int inject_pipe2(int fds[2], int flags);
+int inject_eventfd(unsigned count, int flags);
 void *inject_mmap(void *addr, size_t size, int prot, int flags, int fd,
 		  off_t offset);
 int inject_madvise(void *addr, size_t size, int advice);
@@ -40,6 +49,10 @@ void inject_free(void *piece);
 #define io_uring_enable_rings	   inject_io_uring_enable_rings
 #define io_uring_register_region   inject_io_uring_register_region
 #define io_uring_register	   inject_io_uring_register
+#define io_uring_register_files	   inject_io_uring_register_files
+#define io_uring_register_buf_ring inject_io_uring_register_buf_ring
+#define pipe2			   inject_pipe2
+#define eventfd			   inject_eventfd
 #define mmap			   inject_mmap
 #define madvise			   inject_madvise
 #define malloc			   inject_malloc

@@ -254,6 +254,47 @@ int inject_io_uring_register(unsigned fd, unsigned opcode, const void *arg,
 	return r;
 }
 
+int inject_io_uring_register_files(struct io_uring *ring, const int *fds,
+				   unsigned nr)
+{
+	int r = fail_at(FILES);
+
+	return r < 0 ? r : io_uring_register_files(ring, fds, nr);
+}
+
+int inject_io_uring_register_buf_ring(struct io_uring *ring,
+				      struct io_uring_buf_reg *reg,
+				      unsigned flags)
+{
+	int r = fail_at(BUFFERS);
+
+	return r < 0 ? r : io_uring_register_buf_ring(ring, reg, flags);
+}
+
+/*
+ * fds
+ */
+
+int inject_pipe2(int fds[2], int flags)
+{
+	int r = fail_at(FDS);
+
+	if (!r)
+		return pipe2(fds, flags);
+	errno = -r;
+	return -1;
+}
+
+int inject_eventfd(unsigned count, int flags)
+{
+	int r = fail_at(FDS);
+
+	if (!r)
+		return eventfd(count, flags);
+	errno = -r;
+	return -1;
+}
+
 /*
  * memory
  */

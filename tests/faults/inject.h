@@ -21,6 +21,9 @@ enum site {
 	REGION,	  /* registration of the wait region */
 	ENABLE,	  /* of a ring */
 	REGISTER, /* the rest: the ring fd, in and out */
+	FILES,	  /* a table of fixed files */
+	BUFFERS,  /* a ring of provided buffers */
+	FDS,	  /* pipe, eventfd */
 	MAP,	  /* mmap */
 	ADVISE,	  /* madvise */
 	MEMORY,	  /* malloc, calloc, realloc */
@@ -33,7 +36,8 @@ enum outcome {
 	UNHURT,
 	HANDED_OVER, /* libev's backend had a turn */
 	REBUILT,     /* a new ring */
-	LOST	     /* libev's backend has the loop */
+	LOST,	     /* libev's backend has the loop */
+	UNTOLD	     /* only watchers of ours see it: told.c has none */
 };
 
 struct fault {
