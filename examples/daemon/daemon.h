@@ -88,6 +88,13 @@ struct daemon_options {
 	double grace;		  /* seconds */
 	bool stats;		  /* print them at the end */
 	bool epoll;		  /* for daemons that can do without a ring */
+	bool tcp_only, udp_only;  /* of has_udp, set by its configure() */
+	/*
+	 * Set by configure() of a daemon whose connections are watchers of
+	 * libev: fds are O_NONBLOCK and accepted through ev_io, there is no
+	 * group, and a ring is not needed.
+	 */
+	bool by_watchers;
 	bool require_region, user_region;
 	const char *disable; /* evring_config.disable */
 	uint64_t buffers;    /* of each worker's group */
@@ -129,8 +136,8 @@ struct daemon {
 	const struct daemon_counter *counters;
 	size_t nr_counters;
 	size_t worker_size;
-	uint16_t default_port; /* on 127.0.0.1, without --listen */
-	bool may_do_without_ring;
+	uint16_t default_port;	  /* on 127.0.0.1, without --listen */
+	bool may_do_without_ring; /* if by_watchers; has --epoll */
 	bool has_udp; /* sockets of both kinds are opened, see on_socket */
 
 	/* Options are parsed.  Returns an exit status, having said why. */
@@ -141,13 +148,16 @@ struct daemon {
 	void (*on_connection)(struct worker *worker, int fd);
 	/* A UDP socket, the worker's until end(). */
 	int (*on_udp)(struct worker *worker, int fd);
-	/* Let connections end well.  Streams: see stream.h. */
+	/* Let connections end well.  NULL: stream_stop_all(). */
 	void (*stop)(struct worker *worker);
-	/* The grace time is over or a second signal came: cut them. */
+	/* The grace time is over or a second signal came: cut them.
+	   NULL: stream_cut_all(). */
 	void (*cut)(struct worker *worker);
-	/* The loop has ended, all connections are gone. */
+	/* The loop has ended, all connections are gone, and the last events
+	   of all operations have come.  Not called if begin() failed. */
 	void (*end)(struct worker *worker);
-	/* More lines of statistics, in the main thread; NULL: none. */
+	/* More lines of statistics, in the main thread, at any time between
+	   begin() and the end of the process; NULL: none. */
 	void (*print_stats)(struct worker *const *workers, unsigned nr);
 };
 
@@ -158,8 +168,10 @@ int daemon_main(const struct daemon *daemon, int argc, char **argv);
 void worker_opened(struct worker *worker);
 void worker_closed(struct worker *worker);
 
-/* End all workers as SIGTERM does; from any thread. */
+/* End all workers as SIGTERM does; from any thread.  daemon_fail(): with exit
+   status 1. */
 void daemon_stop(void);
+void daemon_fail(void);
 
 /* Say on stderr "NAME: ..." with a newline. */
 __attribute__((format(printf, 1, 2))) void complain(const char *format, ...);

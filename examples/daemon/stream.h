@@ -13,7 +13,10 @@
  *   FINISHING -> LINGERING [when all is sent] our end of stream is sent; what
  *                                             comes is dropped
  *   any       -> CUT       [stream_cut, an error, a timeout]
- *   LINGERING -> CUT       [the peer's end]
+ *   LINGERING -> CUT       [the peer's end; or some seconds in which the peer
+ *                           acknowledged nothing]
+ *   OPEN      -> CUT       [both ends, by stream_shutdown() and the peer: there
+ *                           is nothing left to come]
  *   CUT       -> gone      [the last event of receiver and sender]
  *
  * Invariants:
@@ -74,7 +77,17 @@ struct stream {
 	bool is_paused;	   /* the daemon wants no data */
 	bool has_peer_end; /* no more data will come */
 	bool has_our_end;  /* SHUT_WR is to follow what is queued, or did */
+
+	/* Private. */
+	bool is_shut;	  /* it did */
+	bool is_stopping; /* receiving was asked to end, for a pause */
+	uint64_t acked;	  /* by the peer, when the timer looked */
 };
+
+static inline int stream_fd(const struct stream *stream)
+{
+	return stream->recv.fd;
+}
 
 /*
  * Begin to receive from fd, which is the stream's from now on; counts a
@@ -105,11 +118,18 @@ void stream_resume(struct stream *stream);
 void stream_shutdown(struct stream *stream);
 
 /* End well: send what is queued, then our end; drop what comes until the peer
-   ends, too, or for some seconds; then close. */
+   ends, too, or for some seconds; then close.  What is paused goes on when our
+   end is sent. */
 void stream_finish(struct stream *stream);
 
 /* End at once: what is queued comes back unsent. */
 void stream_cut(struct stream *stream, int error);
+
+/* The same, and the peer hears of a reset. */
+void stream_reset(struct stream *stream, int error);
+
+/* Change idle_limit; what has been idle so far counts.  0 for none. */
+void stream_set_idle(struct stream *stream, double seconds);
 
 /* Call stop(), or stream_cut(), for all of a worker. */
 void stream_stop_all(struct worker *worker);
