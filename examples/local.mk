@@ -11,8 +11,10 @@ noinst_LTLIBRARIES += %D%/libdaemon.la
 	%D%/daemon/stats.c \
 	%D%/daemon/stream.c %D%/daemon/stream.h \
 	%D%/daemon/worker.c
-example_libs = %D%/libdaemon.la lib/libevring.la $(EV_LIBS) -lpthread
+example_libs = %D%/libdaemon.la lib/libevring.la $(LIBURING_LIBS) $(EV_LIBS) \
+	-lpthread
 
 noinst_PROGRAMS += %D%/echo
-%C%_echo_SOURCES = %D%/echo.c
+%C%_echo_SOURCES = %D%/echo.c %D%/echo.h %D%/echo-operations.c \
+	%D%/echo-ticks.c %D%/echo-watchers.c
 %C%_echo_LDADD   = $(example_libs)

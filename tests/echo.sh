@@ -3,9 +3,10 @@
 #
 # echo.sh - the echo daemon driven by real clients, on every backend.
 #
-# ECHO names the daemon, ./examples/echo unless set.  One line per promise,
-# "ok - ..." or "not ok - ..."; "# ..." says what was left out and why.  Exit
-# status: 0, 1 when any promise is broken, 77 when nothing could be tried.
+# ECHO names the daemon, ./examples/echo unless set, and ECHO_STYLE the style it
+# is to have, watchers unless set.  One line per promise, "ok - ..." or "not ok -
+# ..."; "# ..." says what was left out and why.  Exit status: 0, 1 when any
+# promise is broken, 77 when nothing could be tried.
 #
 # Every client runs under timeout(1), every wait is a bounded poll, and only
 # processes that this script started are ended.
@@ -16,6 +17,7 @@
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "${0%/*}/common.sh"
 ECHO=${ECHO:-./examples/echo}
+style=${ECHO_STYLE:-watchers}
 export LC_ALL=C
 
 [ -x "$ECHO" ] || skip "there is no program $ECHO"
@@ -62,6 +64,11 @@ start() {
 	kill -KILL "$pid" 2>/dev/null
 	ended
 	return 1
+}
+
+# With one worker: what is counted, or is to be full, is all in one loop.
+run_echo() {
+	exec "$ECHO" --style "$style" --workers 1 "$@"
 }
 
 # ended: waits for the daemon; the status is its own, or 1 if it had to be shot
@@ -199,7 +206,7 @@ backend() {
 	mode=${1:-default}
 	set -- --listen 127.0.0.1:0 --stats ${1:+"$1"}
 	[ "$v6" = no ] || set -- --listen '[::1]:0' "$@"
-	start "$ECHO" "$@" || return
+	start run_echo "$@" || return
 	tier=$(sed -n 's/^ready tier=//p' "$dir/out")
 	case $mode:$tier in
 	--epoll:none | --disable=region:copied | --disable=region:none) ;;
@@ -237,7 +244,7 @@ backend() {
 # on reading: it gets every byte that the daemon took, then a clean end.
 nothing_lost() {
 	mode='stop'
-	start "$ECHO" --listen 127.0.0.1:0 --stats --grace 60 || return
+	start run_echo --listen 127.0.0.1:0 --stats --grace 60 || return
 	at=127.0.0.1:$(port tcp 127.0.0.1)
 	rm -f "$dir/go"
 	{
@@ -281,7 +288,7 @@ is_refused() {
 
 hard_stop() {
 	mode='hard stop'
-	start "$ECHO" --listen 127.0.0.1:0 --grace 60 || return
+	start run_echo --listen 127.0.0.1:0 --grace 60 || return
 	mkfifo "$dir/silence"
 	exec 3<>"$dir/silence"
 	timeout 120 socat -t120 - "TCP:127.0.0.1:$(port tcp 127.0.0.1)" \
@@ -293,7 +300,7 @@ hard_stop() {
 	check "a connection at rest is not waited for" $?
 	release
 
-	start "$ECHO" --listen 127.0.0.1:0 --grace 60 || return
+	start run_echo --listen 127.0.0.1:0 --grace 60 || return
 	hold "127.0.0.1:$(port tcp 127.0.0.1)" "$dir/big"
 	within 5 stat_is tcp_bytes_in -gt 65536
 	within 5 is_stuck
@@ -305,7 +312,7 @@ hard_stop() {
 	check "a second signal ends it with status 0" $?
 	release
 
-	start "$ECHO" --listen 127.0.0.1:0 --grace 0.2 || return
+	start run_echo --listen 127.0.0.1:0 --grace 0.2 || return
 	hold "127.0.0.1:$(port tcp 127.0.0.1)" "$dir/big"
 	within 5 stat_is tcp_bytes_in -gt 65536
 	stop
@@ -322,7 +329,7 @@ is_queued() {
 
 limits() {
 	mode=limits
-	start "$ECHO" --listen 127.0.0.1:0 --max-connections 2 || return
+	start run_echo --listen 127.0.0.1:0 --max-connections 2 || return
 	at=127.0.0.1:$(port tcp 127.0.0.1)
 	hold "$at"
 	within 5 stat_is connections_now -eq 1
@@ -347,7 +354,7 @@ limits() {
 
 few_descriptors() {
 	# shellcheck disable=SC3045 # dash, bash, ksh and busybox have it
-	ulimit -n 40 && exec "$ECHO" --listen 127.0.0.1:0
+	ulimit -n 40 && run_echo --listen 127.0.0.1:0
 }
 
 no_descriptor() {
@@ -361,13 +368,22 @@ no_descriptor() {
 		left_out "there is no prlimit"
 		return
 	fi
-	start "$ECHO" --listen 127.0.0.1:0 --tcp-only || return
+	start run_echo --listen 127.0.0.1:0 --tcp-only --max-connections 3 ||
+		return
 	at=127.0.0.1:$(port tcp 127.0.0.1)
 	lowest=0
 	while [ -L "/proc/$pid/fd/$lowest" ]; do
 		lowest=$((lowest + 1))
 	done
+	hold "$at"
+	hold "$at"
+	hold "$at"
+	# A request has the limit of the time at which it was made, and there is
+	# none now: nobody may connect.
+	within 5 stat_is limit_reached -eq 1
 	prlimit --pid "$pid" --nofile=$((lowest + 2)):
+	release
+	within 5 stat_is connections_now -eq 0
 	for _ in 1 2 3 4; do
 		hold "$at"
 	done
@@ -398,7 +414,7 @@ serves_who_talks() {
 
 idle() {
 	mode=idle
-	start "$ECHO" --listen 127.0.0.1:0 --idle 0.5 || return
+	start run_echo --listen 127.0.0.1:0 --idle 0.5 || return
 	at=127.0.0.1:$(port tcp 127.0.0.1)
 	timeout 20 socat -u "TCP:$at" OPEN:/dev/null
 	check "an idle connection is closed" $?
@@ -412,7 +428,7 @@ idle() {
 
 addresses() {
 	mode=addresses
-	start "$ECHO" --listen :0 || return
+	start run_echo --listen :0 || return
 	any=$(sed -n 's/^listening tcp .*://p' "$dir/out")
 	[ "$(echo four | tcp "127.0.0.1:$any")" = four ]
 	check "all addresses are reached by IPv4" $?
@@ -422,14 +438,14 @@ addresses() {
 	check "and answer datagrams from the address they were sent to" $?
 
 	running=$pid
-	"$ECHO" --listen "127.0.0.1:$any" >"$dir/out2" 2>"$dir/err2"
+	(run_echo --listen "127.0.0.1:$any") >"$dir/out2" 2>"$dir/err2"
 	[ $? -eq 1 ] && contains "$dir/err2" "tcp 127.0.0.1:$any: bind refused"
 	check "a port in use: exit 1, and which" $?
 	pid=$running
 	stop
 	check "ends with status 0" $?
 
-	start "$ECHO" --listen 127.0.0.1:0 --udp-only --requests 2 || return
+	start run_echo --listen 127.0.0.1:0 --udp-only --requests 2 || return
 	! contains "$dir/out" '^listening tcp'
 	check "--udp-only" $?
 	at=127.0.0.1:$(port udp 127.0.0.1)
@@ -441,7 +457,7 @@ addresses() {
 
 ticks() {
 	mode=ticks
-	start "$ECHO" --listen 127.0.0.1:0 --tick 0.0002 --ticks 100 --stats ||
+	start run_echo --listen 127.0.0.1:0 --tick 0.0002 --ticks 100 --stats ||
 		return
 	within 10 contains "$dir/out" '^ticks done=100$'
 	check "run to the end" $?
@@ -453,7 +469,7 @@ ticks() {
 
 # refuses OPTION...
 refuses() {
-	timeout 20 "$ECHO" "$@" >"$dir/out" 2>"$dir/err"
+	timeout 20 "$ECHO" --style "$style" "$@" >"$dir/out" 2>"$dir/err"
 	[ $? -eq 2 ] && [ -s "$dir/err" ] && [ ! -s "$dir/out" ]
 	check "$*: exit 2" $?
 }
@@ -478,9 +494,12 @@ usage() {
 	refuses --buffer 64k
 	refuses --max-connections 99999999999999999999
 	refuses --tcp-only --udp-only
+	refuses --style=readiness
+	refuses --workers 0
+	[ "$style" = watchers ] || refuses --epoll
 	refuses --epoll --require-region
 	refuses --disable=no-such-feature
-	timeout 20 "$ECHO" --disable=region --require-region \
+	timeout 20 "$ECHO" --style "$style" --disable=region --require-region \
 		>"$dir/out" 2>"$dir/err"
 	[ $? -eq 1 ] && [ "$(wc -l <"$dir/err")" -eq 1 ] && [ ! -s "$dir/out" ]
 	check "--require-region where it is not to be had: exit 1, and why" $?
@@ -499,7 +518,14 @@ for _ in 1 2 3 4; do
 done >"$dir/big"
 
 usage
-for option in '' --epoll --disable=region --user-region --disable=epoll-wait; do
+if [ "$style" = watchers ]; then
+	others=--epoll
+else
+	others='--disable=multishot-accept,multishot-recv
+		--disable=recv-bundle --disable=pbuf-ring'
+fi
+# shellcheck disable=SC2086 # a list of options
+for option in '' $others --disable=region --user-region --disable=epoll-wait; do
 	is_in_time && backend "$option"
 done
 for part in nothing_lost hard_stop limits no_descriptor idle addresses ticks; do

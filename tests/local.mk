@@ -22,6 +22,7 @@ check_scripts = \
 	%D%/check-mutants.sh \
 	%D%/check-static.sh \
 	%D%/echo.sh \
+	%D%/echo-operations.sh \
 	%D%/info.sh \
 	%D%/install.sh \
 	%D%/run-bad.sh \

@@ -168,6 +168,11 @@ int daemon_main(const struct daemon *daemon, int argc, char **argv);
 void worker_opened(struct worker *worker);
 void worker_closed(struct worker *worker);
 
+/* Something else that the worker is to wait for when it stops, as an operation
+   whose last event must be heard; and that it has come. */
+void worker_hold(struct worker *worker);
+void worker_release(struct worker *worker);
+
 /* End all workers as SIGTERM does; from any thread.  daemon_fail(): with exit
    status 1. */
 void daemon_stop(void);

@@ -39,6 +39,7 @@ struct worker_private {
 	unsigned nr_parked, max_parked;
 	bool is_paused; /* accepting ran out of something */
 
+	unsigned nr_held; /* see worker_hold() */
 	ev_async command;
 	ev_timer grace;
 	ev_timer pause;	 /* active: accepting is tried again after it */

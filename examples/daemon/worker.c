@@ -107,8 +107,20 @@ int worker_attach(struct worker *worker)
 void worker_check_end(struct worker *worker)
 {
 	if (worker->is_stopping && worker->nr_connections == 0 &&
+	    worker->private->nr_held == 0 &&
 	    (worker->index != 0 || !daemon_others_run()))
 		ev_break(worker->loop, EVBREAK_ALL);
+}
+
+void worker_hold(struct worker *worker)
+{
+	worker->private->nr_held++;
+}
+
+void worker_release(struct worker *worker)
+{
+	worker->private->nr_held--;
+	worker_check_end(worker);
 }
 
 static void stop(struct worker *worker)
