@@ -151,7 +151,8 @@ static bool is_taking(struct stream *stream)
 	return stream->acked != was;
 }
 
-/* Whether close() can destroy nothing: all was read and all has arrived. */
+/* Whether close() can destroy nothing: all was read and all has arrived.  If
+   receiving goes on all is read at any time: ask only when nothing comes. */
 static bool is_settled(int fd)
 {
 	int unread, unsent;
@@ -165,14 +166,22 @@ static double linger_interval(const struct stream *stream)
 	return stream->worker->is_stopping ? LINGER_LOOK : LINGER_SECONDS;
 }
 
+/* Nobody who stops waits for a peer that is at rest. */
+static bool may_leave(const struct stream *stream, bool is_quiet)
+{
+	return is_quiet && stream->worker->is_stopping &&
+	       is_settled(stream_fd(stream));
+}
+
 static void look_at_linger(struct stream *stream)
 {
 	double now = daemon_seconds();
-	bool is_stopping = stream->worker->is_stopping;
+	bool is_quiet = !stream->has_dropped;
 
+	stream->has_dropped = false;
 	if (is_taking(stream))
 		stream->last_activity = now;
-	if ((is_stopping && is_settled(stream_fd(stream))) ||
+	if (may_leave(stream, is_quiet) ||
 	    now - stream->last_activity >= LINGER_SECONDS)
 		stream_cut(stream, 0);
 	else
@@ -257,12 +266,13 @@ static void start_receiving(struct stream *stream)
 
 static void linger(struct stream *stream)
 {
-	int fd = stream_fd(stream);
+	double now = daemon_seconds();
+	bool is_quiet = now - stream->last_activity >= LINGER_LOOK;
 
 	stream->state = STREAM_LINGERING;
-	stream->last_activity = daemon_seconds();
-	if ((stream->worker->is_stopping && is_settled(fd)) ||
-	    (!stream->is_shut && shutdown(fd, SHUT_WR) < 0)) {
+	stream->last_activity = now;
+	if (may_leave(stream, is_quiet) ||
+	    (!stream->is_shut && shutdown(stream_fd(stream), SHUT_WR) < 0)) {
 		stream_cut(stream, 0);
 		return;
 	}
@@ -303,7 +313,9 @@ static void advance(struct stream *stream)
 
 static void data_came(struct stream *stream, void *data, int size)
 {
-	if (stream->state < STREAM_LINGERING)
+	if (stream->state == STREAM_LINGERING)
+		stream->has_dropped = true;
+	else
 		stream->last_activity = daemon_seconds();
 	if (stream->state != STREAM_OPEN) {
 		stream_put(stream->worker, data);
