@@ -376,8 +376,8 @@ void stream_pause(struct stream *stream)
 	stream->is_paused = true;
 	if (!ev_is_active(&stream->recv) || stream->is_stopping)
 		return;
-	stream->is_stopping =
-		evring_recv_stop(stream->worker->loop, &stream->recv) == 0;
+	stream->is_stopping = true;
+	evring_recv_stop(stream->worker->loop, &stream->recv);
 }
 
 void stream_resume(struct stream *stream)
