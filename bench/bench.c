@@ -21,14 +21,17 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_OPTIONS = 24, CPU_UNSET = UINT_MAX };
+enum { MAX_OPTIONS = 24, ROUNDS = 8, QUICK_ROUNDS = 2 };
 
-struct bench_common bench_common = { .cpu = CPU_UNSET, .rounds = 8 };
+/* Not given, and found out later. */
+#define UNSET UINT_MAX
+
+struct bench_common bench_common = { .cpu = UNSET, .rounds = UNSET };
 
 /* clang-format off */
 static const struct bench_option common_options[] = {
 	{ "cpu", &bench_common.cpu, BENCH_NUMBER, "CPU to run on; the last one" },
-	{ "rounds", &bench_common.rounds, BENCH_NUMBER, "rounds, taken in turns" },
+	{ "rounds", &bench_common.rounds, BENCH_NUMBER, "taken in turns; 8, if quick 2" },
 	{ "quick", &bench_common.quick, BENCH_SWITCH, "less of everything" },
 	{ NULL, NULL, BENCH_NUMBER, NULL }
 };
@@ -37,7 +40,7 @@ static const struct bench_option common_options[] = {
 static void print_default(const struct bench_option *option)
 {
 	if (option->kind == BENCH_NUMBER &&
-	    *(const unsigned *)option->value != CPU_UNSET)
+	    *(const unsigned *)option->value != UNSET)
 		printf(" (%u)", *(const unsigned *)option->value);
 	if (option->kind == BENCH_TEXT && *(const char *const *)option->value)
 		printf(" (%s)", *(const char *const *)option->value);
@@ -130,7 +133,7 @@ static void stay_on_cpu(void)
 
 	if (sched_getaffinity(0, sizeof(set), &set))
 		err(1, "sched_getaffinity");
-	for (cpu = 0; bench_common.cpu == CPU_UNSET; cpu++) {
+	for (cpu = 0; bench_common.cpu == UNSET; cpu++) {
 		if (CPU_ISSET(CPU_SETSIZE - 1 - cpu, &set))
 			bench_common.cpu = CPU_SETSIZE - 1 - cpu;
 	}
@@ -178,6 +181,9 @@ void bench_begin(int argc, char **argv, const char *about,
 		 const struct bench_option *options)
 {
 	read_options(argc, argv, about, options);
+	if (bench_common.rounds == UNSET)
+		bench_common.rounds =
+			bench_common.quick ? QUICK_ROUNDS : ROUNDS;
 	if (!bench_common.rounds)
 		errx(1, "--rounds: at least 1");
 	setvbuf(stdout, NULL, _IOLBF, 0);
