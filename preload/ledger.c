@@ -64,6 +64,12 @@ static void *map(int fd)
 		    flags, fd, 0);
 }
 
+static void close_file(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
 static void remember_file(int fd)
 {
 	page_fd = fd;
@@ -116,13 +122,27 @@ static void copy_slots(struct evr_page *to, const struct evr_page *from)
 	}
 }
 
-/*
- * Made elsewhere, filled, and then moved over the old one.  Without memory the
- * child counts in the page of its parent: wrong figures are the lesser evil.
- */
+/* Made elsewhere, filled, and then moved over the old one. */
+static bool move_new_page(int fd, struct evr_page *old)
+{
+	struct evr_page *new = map(fd);
+
+	if (new == MAP_FAILED)
+		return false;
+	copy_slots(new, old);
+	begin_page(new);
+	if (mremap(new, sizeof(*new), sizeof(*new),
+		   MREMAP_MAYMOVE | MREMAP_FIXED, old) != MAP_FAILED)
+		return true;
+	munmap(new, sizeof(*new));
+	return false;
+}
+
+/* Without memory the child counts in the page of its parent: wrong figures are
+   the lesser evil. */
 static void renew_page(void)
 {
-	struct evr_page *old = atomic_load(&page), *new;
+	struct evr_page *old = atomic_load(&page);
 	int error = errno;
 	int fd;
 
@@ -130,15 +150,10 @@ static void renew_page(void)
 		return;
 	/* Only where replace_file() finds the old one: no number more. */
 	fd = is_our_file(page_fd) ? make_file() : -1;
-	new = map(fd);
-	if (new == MAP_FAILED)
-		goto out;
-	copy_slots(new, old);
-	begin_page(new);
-	if (mremap(new, sizeof(*new), sizeof(*new),
-		   MREMAP_MAYMOVE | MREMAP_FIXED, old) != MAP_FAILED)
+	if (move_new_page(fd, old))
 		remember_file(replace_file(fd));
-out:
+	else
+		close_file(fd);
 	errno = error;
 }
 
@@ -151,8 +166,10 @@ static void make_page(void)
 	int fd = make_file();
 	struct evr_page *p = map(fd);
 
-	if (p == MAP_FAILED)
+	if (p == MAP_FAILED) {
+		close_file(fd);
 		return;
+	}
 	remember_file(fd);
 	begin_page(p);
 	atomic_store(&page, p);

@@ -56,6 +56,7 @@ unit_tests = \
 	%D%/bind.t \
 	%D%/facts.t \
 	%D%/layout.t \
+	%D%/ledger.t \
 	%D%/mutant.t \
 	%D%/op.t \
 	%D%/poll.t \
@@ -84,6 +85,11 @@ unit_tests = \
 %C%_layout_t_SOURCES = %D%/layout.c $(test_common)
 %C%_layout_t_CFLAGS = $(test_cflags)
 %C%_layout_t_LDADD = $(test_libs)
+%C%_ledger_t_SOURCES = %D%/ledger.c preload/ledger.c $(test_common)
+%C%_ledger_t_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/preload
+%C%_ledger_t_CFLAGS = $(test_cflags)
+%C%_ledger_t_LDADD = $(test_libs)
+%C%_ledger_t_LDFLAGS = -Wl,--wrap=mmap,--wrap=mmap64
 %C%_mutant_t_SOURCES = %D%/mutant.c $(test_common)
 %C%_mutant_t_CFLAGS = $(test_cflags)
 %C%_mutant_t_LDADD = $(test_libs)
