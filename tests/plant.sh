@@ -29,7 +29,7 @@ replace() {
 # compile FILE.c: to FILE.o
 compile() {
 	# shellcheck disable=SC2086 # lists of words
-	${CC:-cc} -w -g -O2 -I. -I"$srcdir/include" -I"$srcdir/lib" \
+	${CC:-cc} -w -g -O2 -I. -I"$srcdir/include" -iquote "$srcdir/lib" \
 		-I"$srcdir/tests/fuzz" ${TEST_CPPFLAGS:-} ${SAN_FLAGS:-} \
 		${plant_flags:-} -c -o "${1%.c}.o" "$1"
 }

@@ -51,6 +51,8 @@ lf='
 told=told
 level=readable_is_reported_every_turn
 reuse=a_reused_number_reports_the_new_file_only
+done=operations_that_are_done_all_end_once
+streams=streams_are_received_in_order
 
 plant does-not-make-changes poll.c \
 	"if (will_pass(error))$lf$tab${tab}take_back(p);" \
@@ -77,12 +79,12 @@ plant submits-once ring.c \
 	'while (0);' \
 	$told 'enter: short submit' 'enter: short submit for ever'
 plant does-not-say-lost poll.c \
-	"p->lost = true;$lf${tab}p->stats->rings_lost++;$lf}" \
-	"p->lost = true;$lf}" \
+	'p->stats->rings_lost++;' \
+	';' \
 	$told 'enter: EPERM for ever' 'enable: EBADFD for ever'
 plant goes-on-without-ring poll.c \
-	"$tab${tab}p->lost = true;$lf$tab${tab}p->stats->rings_lost++;" \
-	';' \
+	"if (make_ring(p, config) < 0)$lf$tab${tab}set_lost(p);$lf${tab}else if" \
+	"(void)make_ring(p, config);$lf${tab}if" \
 	$told 'setup: EMFILE' 'setup: EMFILE for ever' \
 	'setup: ENOMEM for ever' 'malloc: ENOMEM for ever'
 plant has-no-patience poll.c \
@@ -114,9 +116,25 @@ plant leaks-a-ring-without-memory poll.c \
 	'if (!changes) {' \
 	$told 'malloc: ENOMEM'
 plant leaves-what-overflowed poll.c \
-	'while (evr_unlikely(evr_ring_has_overflown(&p->ring) &&' \
+	'while (evr_unlikely(nr && evr_ring_has_overflown(&p->ring) &&' \
 	'while (evr_unlikely(0 &&' \
 	changes_not_yet_made_survive_a_detach 'room for one completion'
+plant leaks-a-guard ring.c \
+	"if (r < 0) {$lf$tab${tab}close(fds[0]);" \
+	'if (r < 0) {' \
+	$done 'files: ENOMEM' 'files: EPERM for ever'
+plant leaks-a-group group.c \
+	"if (r < 0)$lf$tab${tab}evring_group_exit(group);" \
+	';' \
+	$streams 'buffers: ENOMEM'
+plant hands-out-a-buffer-twice group.c \
+	'group->unused = group->buffers[i].next;' \
+	';' \
+	$streams 'buffers: EPERM for ever'
+plant keeps-what-it-refused poll.c \
+	"if (evr_unlikely(r < 0))$lf$tab${tab}return r;$lf${tab}if (evr_unlikely(evr_flight" \
+	"if (r == -EMFILE && evr_flight_reserve(&p->flight, 2))$lf$tab${tab}evr_flight_start(&p->flight, op);$lf${tab}if (r < 0)$lf$tab${tab}return r;$lf${tab}if (evr_unlikely(evr_flight" \
+	$done 'pipe, eventfd: EMFILE' 'pipe, eventfd: EMFILE for ever'
 
 # Has each fault its control?
 names=$(sed -n 's/^	{ "\([^"]*\)", [A-Z]*, .*/\1/p' "$srcdir/tests/faults.c")
