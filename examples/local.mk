@@ -18,3 +18,19 @@ noinst_PROGRAMS += %D%/echo
 %C%_echo_SOURCES = %D%/echo.c %D%/echo.h %D%/echo-operations.c \
 	%D%/echo-ticks.c %D%/echo-watchers.c
 %C%_echo_LDADD   = $(example_libs)
+
+# A cache that speaks RESP2; what is known of sockets is in the first two files.
+resp_sources = \
+	%D%/resp-commands.c %D%/resp-commands.h \
+	%D%/resp-hash.c %D%/resp-hash.h \
+	%D%/resp-heap.c %D%/resp-heap.h \
+	%D%/resp-keys.c \
+	%D%/resp-parse.c %D%/resp-parse.h \
+	%D%/resp-reply.c %D%/resp-reply.h \
+	%D%/resp-server.c \
+	%D%/resp-store.c %D%/resp-store.h \
+	%D%/resp-strings.c \
+	%D%/resp-table.c %D%/resp-table.h
+noinst_PROGRAMS += %D%/resp
+%C%_resp_SOURCES = %D%/resp.c %D%/resp.h %D%/resp-client.c $(resp_sources)
+%C%_resp_LDADD   = $(example_libs)

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MAX_FREE = 64, MAX_ERROR = 512 };
+enum { MAX_FREE = 256, MAX_ERROR = 512, SMALL_TAKE = 65536 };
 
 /*
  * Memory
@@ -32,7 +32,9 @@ void pool_exit(struct pool *pool)
 
 bool pool_take(struct pool *pool, size_t size)
 {
-	if (size > pool->limit - pool->clients)
+	size_t limit = size > SMALL_TAKE ? pool->limit / 4 * 3 : pool->limit;
+
+	if (pool->clients > limit || size > limit - pool->clients)
 		return false;
 	pool->clients += size;
 	return true;

@@ -25,7 +25,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { CHUNK_ROOM = 16000, NUMBER_SIZE = 24 };
+enum { CHUNK_ROOM = 4000, NUMBER_SIZE = 24 };
 
 struct chunk {
 	struct evring_piece piece;
@@ -51,7 +51,8 @@ struct reply {
 void pool_init(struct pool *pool, size_t limit);
 void pool_exit(struct pool *pool);
 
-/* Memory of a client's: false if there is none left. */
+/* Memory of a client's: false if there is none left.  The last quarter is for
+   small portions: who holds much does not shut out who wants little. */
 bool pool_take(struct pool *pool, size_t size);
 void pool_give(struct pool *pool, size_t size);
 

@@ -6,6 +6,10 @@
  * that Redis gives: COMMAND DOCS (redis-cli), CONFIG GET (redis-benchmark),
  * CLIENT SETINFO (libraries).
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* FNM_CASEFOLD */
+#endif
+
 #include "resp-commands.h"
 
 #include <ctype.h>
