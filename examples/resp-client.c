@@ -36,10 +36,11 @@ struct client {
 	struct reply reply;
 	char *query;
 	size_t query_size, query_room;
-	size_t paid;	 /* to the pool, for query and parser */
-	bool is_blocked; /* by its replies */
-	bool is_ending;	 /* no more commands of it */
-	bool is_watched; /* it must make progress: --stall */
+	size_t paid;	  /* to the pool, for query and parser */
+	bool is_blocked;  /* by its replies */
+	bool is_ending;	  /* no more commands of it */
+	bool is_stopping; /* it ends when it is not blocked */
+	bool is_watched;  /* it must make progress: --stall */
 };
 
 static struct cache *cache_of(const struct client *client)
@@ -66,7 +67,7 @@ static void cut(struct client *client)
 
 static void refuse(struct client *client, const char *why)
 {
-	client->is_ending = client->session.wants_end = true;
+	client->is_ending = true;
 	count(&cache_of(client)->nr_refused, 1);
 	reply_error(&client->reply, "ERR Protocol error: %s", why);
 }
@@ -264,7 +265,8 @@ static void settle(struct client *client)
 	watch(client);
 	if (client->reply.is_lost || client->session.wants_cut)
 		cut(client);
-	else if (client->session.wants_end && !client->is_blocked)
+	else if ((client->is_ending || client->is_stopping) &&
+		 !client->is_blocked)
 		stream_finish(&client->stream);
 	cache_settle(cache_of(client));
 }
@@ -334,7 +336,7 @@ static void on_stop(struct stream *stream)
 {
 	struct client *client = client_of(stream);
 
-	client->session.wants_end = true;
+	client->is_stopping = true;
 	if (!client->is_blocked)
 		stream_finish(stream);
 }

@@ -25,6 +25,7 @@ check_scripts = \
 	%D%/echo-operations.sh \
 	%D%/info.sh \
 	%D%/install.sh \
+	%D%/resp.sh \
 	%D%/run-bad.sh \
 	%D%/run-close.sh \
 	%D%/run-exec.sh \
@@ -32,7 +33,7 @@ check_scripts = \
 	%D%/run-late.sh \
 	%D%/run-loops.sh \
 	%D%/run-stats.sh
-EXTRA_DIST += $(check_scripts) %D%/common.sh
+EXTRA_DIST += $(check_scripts) %D%/common.sh %D%/resp.py
 TESTS += $(check_scripts)
 
 # Who info.sh asks, and under what.
@@ -64,6 +65,8 @@ unit_tests = \
 	%D%/probe.t \
 	%D%/recv.t \
 	%D%/region.t \
+	%D%/resp-parse.t \
+	%D%/resp-store.t \
 	%D%/ring.t \
 	%D%/scale.t \
 	%D%/self.t \
@@ -112,6 +115,16 @@ unit_tests = \
 %C%_region_t_SOURCES = %D%/region.c %D%/raw.c %D%/raw.h $(test_common)
 %C%_region_t_CFLAGS = $(test_cflags)
 %C%_region_t_LDADD = $(test_libs)
+%C%_resp_parse_t_SOURCES = %D%/resp-parse.c examples/resp-parse.c \
+	examples/resp-parse.h $(test_common)
+%C%_resp_parse_t_CFLAGS = $(test_cflags)
+%C%_resp_parse_t_LDADD = $(test_libs)
+%C%_resp_store_t_SOURCES = %D%/resp-store.c examples/resp-hash.c \
+	examples/resp-hash.h examples/resp-heap.c examples/resp-heap.h \
+	examples/resp-store.c examples/resp-store.h \
+	examples/resp-table.c examples/resp-table.h $(test_common)
+%C%_resp_store_t_CFLAGS = $(test_cflags)
+%C%_resp_store_t_LDADD = $(test_libs)
 %C%_ring_t_SOURCES = %D%/ring.c $(test_common)
 %C%_ring_t_CFLAGS = $(test_cflags)
 %C%_ring_t_LDADD = $(test_libs)
