@@ -150,6 +150,14 @@ def rss():
     return 0
 
 
+def is_watched():
+    """By a sanitizer or valgrind, who keep memory of their own."""
+    with open(f"/proc/{PID}/maps", encoding="utf-8") as maps:
+        text = maps.read()
+    return bool(os.environ.get("SAN_FLAGS")) or any(
+        name in text for name in ("libasan", "libtsan", "vgpreload"))
+
+
 def nr_fds():
     return len(os.listdir(f"/proc/{PID}/fd"))
 
@@ -656,8 +664,11 @@ def memory():
         told = info(client)
         check("keys were evicted for it", int(told["evicted_keys"]) > 50000)
         grown = rss() - base
-        check("what the process has is not much more", grown < 2 * limit,
-              grown)
+        if is_watched():
+            print("# left out: what the process has, under a sanitizer")
+        else:
+            check("what the process has is not much more", grown < 2 * limit,
+                  grown)
         check("a value larger than all is refused, nothing else happens",
               client("SET", "k", b"v" * (limit // 4 + 1)).startswith("ERR"))
 
