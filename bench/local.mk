@@ -25,7 +25,7 @@ endif
 
 # libevent before libev, which has functions of the same names.
 %C%_server_SOURCES  = %D%/server.c %D%/calls.c %D%/calls.h \
-	%D%/echo/echo.h %D%/echo/epoll.c %D%/echo/ops.c \
+	%D%/echo/buffers.h %D%/echo/echo.h %D%/echo/epoll.c %D%/echo/ops.c \
 	%D%/echo/sockets.c %D%/echo/uring.c \
 	%D%/bench.c %D%/bench.h
 %C%_server_CPPFLAGS = $(AM_CPPFLAGS) $(LIBUV_CFLAGS) $(LIBEVENT_CFLAGS)

@@ -29,10 +29,6 @@ const char *echo_libevent_version(void);
 
 enum { ECHO_BACKLOG = 1000 };
 
-/*
- * Buffers that the kernel chooses from, in turn: more than a turn takes, and
- * not more than a cache holds.
- */
-enum { ECHO_NR_BUFFERS = 64, ECHO_BUFFER_SIZE = 4096, ECHO_GROUP = 1 };
+enum { ECHO_BUFFER_SIZE = 4096 };
 
 #endif

@@ -15,6 +15,8 @@
 
 #include "echo.h"
 
+#include "buffers.h"
+
 struct connection;
 
 /* Of each buffer: the send that it is in, or waits for. */
@@ -34,8 +36,7 @@ struct connection {
 };
 
 static struct ev_loop *the_loop;
-static struct io_uring_buf_ring *group;
-static char *memory;
+static struct echo_buffers buffers;
 static struct piece pieces[ECHO_NR_BUFFERS];
 
 static struct io_uring_sqe *start(evring_op *op)
@@ -45,19 +46,6 @@ static struct io_uring_sqe *start(evring_op *op)
 	if (!sqe)
 		err(1, "evring_op_start");
 	return sqe;
-}
-
-static char *buffer_at(int i)
-{
-	return memory + (size_t)i * ECHO_BUFFER_SIZE;
-}
-
-static void give_back(int i)
-{
-	io_uring_buf_ring_add(group, buffer_at(i), ECHO_BUFFER_SIZE,
-			      (unsigned short)i,
-			      io_uring_buf_ring_mask(ECHO_NR_BUFFERS), 0);
-	io_uring_buf_ring_advance(group, 1);
 }
 
 static void start_receive(struct connection *c)
@@ -75,7 +63,7 @@ static void start_send(struct connection *c)
 	struct piece *piece = &pieces[c->first];
 
 	io_uring_prep_send(start(&piece->send), c->fd,
-			   buffer_at(c->first) + piece->offset,
+			   echo_buffer(&buffers, c->first) + piece->offset,
 			   piece->size - piece->offset, MSG_NOSIGNAL);
 	c->nr_requests++;
 }
@@ -100,7 +88,7 @@ static void leave(struct connection *c)
 	if (c->nr_requests)
 		return;
 	while (c->first >= 0) {
-		give_back(c->first);
+		echo_buffers_put(&buffers, c->first);
 		c->first = pieces[c->first].next;
 	}
 	close(c->fd);
@@ -115,7 +103,10 @@ static void on_receive(struct ev_loop *loop, evring_op *op, int revents)
 	(void)loop;
 	(void)revents;
 	c->nr_requests -= !more;
+	if (op->res == -ENOBUFS)
+		echo_buffers_grow(&buffers);
 	if (op->res > 0) {
+		echo_buffers_take(&buffers);
 		append(c, (int)(op->flags >> IORING_CQE_BUFFER_SHIFT),
 		       (unsigned)op->res);
 	}
@@ -147,7 +138,7 @@ static void on_send(struct ev_loop *loop, evring_op *op, int revents)
 	piece->offset += (unsigned)op->res;
 	if (piece->offset == piece->size) {
 		c->first = piece->next;
-		give_back(i);
+		echo_buffers_put(&buffers, i);
 	}
 	if (c->first >= 0)
 		start_send(c);
@@ -174,20 +165,14 @@ static void serve(int listener)
 {
 	struct evring_config config = { .entries = 1024 };
 	static evring_op accepting;
-	int i, r = 0;
+	int i;
 
 	the_loop = evring_loop_new(EVFLAG_NOENV, &config);
 	if (!the_loop)
 		err(1, "evring");
-	group = io_uring_setup_buf_ring(evring_ring(the_loop), ECHO_NR_BUFFERS,
-					ECHO_GROUP, 0, &r);
-	memory = malloc((size_t)ECHO_NR_BUFFERS * ECHO_BUFFER_SIZE);
-	if (!group || !memory)
-		errx(1, "buffers: %d", r);
-	for (i = 0; i < ECHO_NR_BUFFERS; i++) {
+	echo_buffers_init(&buffers, evring_ring(the_loop));
+	for (i = 0; i < ECHO_NR_BUFFERS; i++)
 		evring_op_init(&pieces[i].send, on_send);
-		give_back(i);
-	}
 	evring_op_init(&accepting, on_accept);
 	io_uring_prep_multishot_accept(start(&accepting), listener, NULL, NULL,
 				       0);

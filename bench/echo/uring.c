@@ -16,6 +16,8 @@
 
 #include "echo.h"
 
+#include "buffers.h"
+
 enum kind { ACCEPT, RECEIVE, SEND };
 
 struct connection;
@@ -41,8 +43,7 @@ struct connection {
 };
 
 static struct io_uring ring;
-static struct io_uring_buf_ring *group;
-static char *memory;
+static struct echo_buffers buffers;
 static struct piece pieces[ECHO_NR_BUFFERS];
 
 static struct io_uring_sqe *get_sqe(struct request *request)
@@ -55,19 +56,6 @@ static struct io_uring_sqe *get_sqe(struct request *request)
 	}
 	io_uring_sqe_set_data(sqe, request);
 	return sqe;
-}
-
-static char *buffer_at(int i)
-{
-	return memory + (size_t)i * ECHO_BUFFER_SIZE;
-}
-
-static void give_back(int i)
-{
-	io_uring_buf_ring_add(group, buffer_at(i), ECHO_BUFFER_SIZE,
-			      (unsigned short)i,
-			      io_uring_buf_ring_mask(ECHO_NR_BUFFERS), 0);
-	io_uring_buf_ring_advance(group, 1);
 }
 
 static void start_receive(struct connection *c)
@@ -85,7 +73,7 @@ static void start_send(struct connection *c)
 	struct piece *piece = &pieces[c->first];
 
 	io_uring_prep_send(get_sqe(&piece->send), c->fd,
-			   buffer_at(c->first) + piece->offset,
+			   echo_buffer(&buffers, c->first) + piece->offset,
 			   piece->size - piece->offset, MSG_NOSIGNAL);
 	c->nr_requests++;
 }
@@ -107,7 +95,7 @@ static void leave(struct connection *c)
 	if (c->nr_requests)
 		return;
 	while (c->first >= 0) {
-		give_back(c->first);
+		echo_buffers_put(&buffers, c->first);
 		c->first = pieces[c->first].next;
 	}
 	close(c->fd);
@@ -132,7 +120,10 @@ static void on_receive(struct connection *c, int res, unsigned flags)
 	int more = !!(flags & IORING_CQE_F_MORE);
 
 	c->nr_requests -= !more;
+	if (res == -ENOBUFS)
+		echo_buffers_grow(&buffers);
 	if (res > 0) {
+		echo_buffers_take(&buffers);
 		append(c, (int)(flags >> IORING_CQE_BUFFER_SHIFT),
 		       (unsigned)res);
 	}
@@ -160,7 +151,7 @@ static void on_send(struct connection *c, int res)
 	pieces[i].offset += (unsigned)res;
 	if (pieces[i].offset == pieces[i].size) {
 		c->first = pieces[i].next;
-		give_back(i);
+		echo_buffers_put(&buffers, i);
 	}
 	if (c->first >= 0)
 		start_send(c);
@@ -188,18 +179,12 @@ static void make_ring(void)
 			 IORING_SETUP_SUBMIT_ALL,
 		.cq_entries = 4096,
 	};
-	int i, r = io_uring_queue_init_params(1024, &ring, &params);
+	int r = io_uring_queue_init_params(1024, &ring, &params);
 
 	if (r < 0)
 		errx(1, "io_uring: %d", r);
 	io_uring_register_ring_fd(&ring);
-	group = io_uring_setup_buf_ring(&ring, ECHO_NR_BUFFERS, ECHO_GROUP, 0,
-					&r);
-	memory = malloc((size_t)ECHO_NR_BUFFERS * ECHO_BUFFER_SIZE);
-	if (!group || !memory)
-		errx(1, "buffers: %d", r);
-	for (i = 0; i < ECHO_NR_BUFFERS; i++)
-		give_back(i);
+	echo_buffers_init(&buffers, &ring);
 }
 
 static void serve(int listener)
