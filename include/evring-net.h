@@ -33,6 +33,7 @@
 
 #include <evring.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -115,6 +116,7 @@ static inline void evring_accept_init(struct evring_accept *accept,
 	accept->fd = fd;
 	accept->flags = flags;
 	accept->pause = 0.;
+	memset(accept->reserved, 0, sizeof(accept->reserved));
 }
 
 /*
@@ -276,6 +278,7 @@ evring_send_init(struct evring_send *send,
 	send->state = send->busy = 0;
 	send->first = send->last = NULL;
 	send->unsent = send->unasked = NULL;
+	memset(send->reserved, 0, sizeof(send->reserved));
 }
 
 /*
@@ -539,6 +542,7 @@ static inline void evring_recv_init(struct evring_recv *recv,
 	recv->name_size = (unsigned)sizeof(struct sockaddr_storage);
 	recv->control_size = 0;
 	recv->gone = NULL;
+	memset(recv->reserved, 0, sizeof(recv->reserved));
 }
 
 /*
@@ -651,14 +655,15 @@ static inline void evring_port_init(struct evring_port *port,
 					       struct evring_port *port,
 					       struct evring_message *message))
 {
-	port->op.active = port->op.pending = port->op.priority = 0;
-	port->op.lane = 0;
+	evring_op_init(&port->op, NULL);
 	port->cb = cb;
 	port->first = port->last = NULL;
 	port->next = port->prev = NULL;
 	port->set = NULL;
 	port->posted = NULL;
 	port->waker = NULL;
+	memset(port->reserved, 0, sizeof(port->reserved));
+	memset(port->reserved_too, 0, sizeof(port->reserved_too));
 }
 
 /*

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * evring.h - libev on io_uring: the whole public interface.
+ * evring.h - libev on io_uring: loops and operations.  Watchers for sockets,
+ * and messages between threads, are in evring-net.h.
  *
  * Conventions
  *
  * Return values.  0 or more is success, a negative errno value is failure;
- * errno itself is left alone.  The two functions that return a loop return
- * NULL on failure and set errno.  evring_strerror() puts every failure of this
- * interface into words: what was refused, by whom, and what to do.
+ * errno itself is left alone.  Functions that return a loop, an entry or a ring
+ * return NULL on failure and set errno.  evring_strerror() puts every failure
+ * of this interface into words: what was refused, by whom, and what to do.
  *
  * Threads.  A loop belongs to one thread at a time, as in libev.  Every
  * function that takes a loop is called by the thread that owns the loop at
@@ -31,7 +32,8 @@
  *
  * Growth.  Structures that cross this interface have reserved members.  Those
  * passed in must be all zero where not set, so that a program built today
- * means the same to a later library.
+ * means the same to a later library; for watchers their init functions see to
+ * it.
  */
 #ifndef EVRING_H
 #define EVRING_H
@@ -340,9 +342,13 @@ static inline void evring_op_init(struct evring_op *op,
 				  void (*cb)(struct ev_loop *loop,
 					     struct evring_op *op, int revents))
 {
+	int i;
+
 	op->active = op->pending = op->priority = 0;
 	op->lane = 0;
 	op->cb = cb;
+	for (i = 0; i < 4; i++)
+		op->reserved[i] = 0;
 }
 
 /*
@@ -437,7 +443,8 @@ struct io_uring *evring_ring(struct ev_loop *loop);
 
 /*
  * A sentence about a failure of this interface: error is what was returned
- * (negative) or found in errno (positive).  The text is constant.
+ * (negative) or found in errno (positive).  The text is constant.  (What an
+ * event says is the kernel's, and in the words of strerror(3).)
  */
 const char *evring_strerror(int error);
 

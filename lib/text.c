@@ -18,14 +18,18 @@ static const struct {
 	{ EINVAL, "the caller of evring passed something invalid: a NULL "
 	  "pointer, an unknown flag or feature name, a value out of range, or a "
 	  "loop that is not attached" },
-	{ EBUSY, "the loop is attached to evring already, or the operation "
-	  "is started already and its last event has not come" },
+	{ EBUSY, "the loop is attached to evring already, or what is to be "
+	  "started is active already: its last event has not come; or a "
+	  "watcher still uses the group of buffers" },
 	{ ENXIO, "the loop has no ring: evring is not attached to it, or was "
 	  "refused, or lost the ring; see evring_tier()" },
 	{ EAGAIN, "the kernel takes no more requests at the moment: let the "
 	  "loop run, then try again" },
 	{ ENOENT, "the kernel does not have this operation: it was not "
-	  "started, or its last event is on its way" },
+	  "started, or its last event is on its way; or there is nothing to "
+	  "be sent" },
+	{ ECANCELED, "sending was cancelled, or the ring went that had the "
+	  "request: the event that hands the pieces back is on its way" },
 	{ E2BIG, "so many operations cannot be submitted together: attach with "
 	  "more entries" },
 	{ ENOTSUP, "evring cannot attach to this loop: it does not use libev's "
@@ -46,7 +50,7 @@ static const struct {
 	{ EACCES, "io_uring is forbidden by a security module (SELinux, "
 	  "AppArmor or alike): see its log" },
 	{ EMFILE, "no file descriptor left in this process (a loop needs one, "
-	  "with operations two; fixed files count, too): "
+	  "with operations two, with ports one more; fixed files count, too): "
 	  "raise RLIMIT_NOFILE, ulimit -n" },
 	{ ENFILE, "no file descriptor left in the whole system: raise the "
 	  "sysctl fs.file-max" },
@@ -62,7 +66,8 @@ EVR_API const char *evring_strerror(int error)
 	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		if (texts[i].error == error || -texts[i].error == error)
 			return texts[i].text;
-	return "not an error that evring returns";
+	return "not a failure of evring; if a request ended with it, "
+	       "strerror(3) has words for it";
 }
 
 EVR_API const char *evring_tier_name(enum evring_tier tier)

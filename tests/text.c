@@ -13,7 +13,8 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-/* All that evring.h names, and a word that the text cannot do without. */
+/* What the headers name as failures of evring, and a word that the text cannot
+   do without. */
 static const struct {
 	int error;
 	const char *word;
@@ -25,6 +26,7 @@ static const struct {
 	{ ENFILE, "fs.file-max" }, { ENOMEM, "RLIMIT_MEMLOCK" },
 	{ ENXIO, "no ring" },	   { EAGAIN, "try again" },
 	{ ENOENT, "not started" }, { E2BIG, "entries" },
+	{ ECANCELED, "sending" },
 };
 
 START_TEST(each_error_has_its_own_text)
