@@ -21,6 +21,7 @@ check_scripts = \
 	%D%/check-layers.sh \
 	%D%/check-mutants.sh \
 	%D%/check-static.sh \
+	%D%/daemon.sh \
 	%D%/echo.sh \
 	%D%/echo-operations.sh \
 	%D%/info.sh \
@@ -42,6 +43,10 @@ check_PROGRAMS += %D%/info/filter %D%/info/loops %D%/info/page
 %C%_info_loops_SOURCES = %D%/info/loops.c
 %C%_info_loops_LDADD = $(EV_LIBS)
 %C%_info_page_SOURCES = %D%/info/page.c
+
+# The clients of daemon.sh.
+check_PROGRAMS += %D%/daemon/client
+%C%_daemon_client_SOURCES = %D%/daemon/client.c
 
 test_cflags = $(AM_CFLAGS) $(CHECK_CFLAGS)
 test_common = %D%/harness.c %D%/harness.h %D%/main.c \

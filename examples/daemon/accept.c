@@ -124,10 +124,13 @@ static void close_parked(struct worker_private *private)
 
 static void connection_came(struct worker *worker, int fd)
 {
-	if (has_room(worker))
+	if (has_room(worker)) {
 		worker->daemon->on_connection(worker, fd);
-	else if (worker->is_stopping || !park(worker->private, fd))
+		return;
+	}
+	if (worker->is_stopping || !park(worker->private, fd))
 		close(fd);
+	accept_update(worker); /* it may not have been heard */
 }
 
 static void on_pause_over(struct ev_loop *loop, ev_timer *w, int revents)

@@ -88,6 +88,11 @@ bool daemon_others_run(void)
 	return process.nr_running > 0;
 }
 
+const struct worker *daemon_first(void)
+{
+	return process.workers[0];
+}
+
 static void wake_all(void)
 {
 	for (unsigned i = 0; i < process.nr; i++)

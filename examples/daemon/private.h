@@ -82,6 +82,7 @@ void worker_check_end(struct worker *worker);
 const char *program_name(void);
 enum command daemon_command(void);
 bool daemon_others_run(void);
+const struct worker *daemon_first(void);
 
 /* stats.c */
 void stats_print(struct worker *const *workers, unsigned nr);

@@ -311,8 +311,19 @@ static void advance(struct stream *stream)
  * receive
  */
 
+/* If the kernel takes no request to cancel, the next data asks again. */
+static void stop_receiving(struct stream *stream)
+{
+	int r = evring_recv_stop(stream->worker->loop, &stream->recv);
+
+	stream->is_stopping = true;
+	stream->is_unheard = r == -EAGAIN;
+}
+
 static void data_came(struct stream *stream, void *data, int size)
 {
+	if (stream->is_unheard)
+		stop_receiving(stream);
 	if (stream->state == STREAM_LINGERING)
 		stream->has_dropped = true;
 	else
@@ -340,7 +351,7 @@ static void peer_ended(struct stream *stream)
 /* It was stopped for a pause, which may be over by now. */
 static void stopped(struct stream *stream)
 {
-	stream->is_stopping = false;
+	stream->is_stopping = stream->is_unheard = false;
 	if (stream->state != STREAM_CUT && !stream->is_paused)
 		start_receiving(stream);
 }
@@ -367,17 +378,13 @@ void stream_put(struct worker *worker, void *data)
 	evring_group_put(&worker->group, data);
 }
 
-/* Also if the kernel takes no request to cancel, it ends with its next event.
- */
 void stream_pause(struct stream *stream)
 {
 	if (stream->state != STREAM_OPEN)
 		return;
 	stream->is_paused = true;
-	if (!ev_is_active(&stream->recv) || stream->is_stopping)
-		return;
-	stream->is_stopping = true;
-	evring_recv_stop(stream->worker->loop, &stream->recv);
+	if (ev_is_active(&stream->recv) && !stream->is_stopping)
+		stop_receiving(stream);
 }
 
 void stream_resume(struct stream *stream)

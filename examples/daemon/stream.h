@@ -81,6 +81,7 @@ struct stream {
 	/* Private. */
 	bool is_shut;	  /* it did */
 	bool is_stopping; /* receiving was asked to end, for a pause */
+	bool is_unheard;  /* the kernel could not be told */
 	bool has_dropped; /* what came, since the timer looked */
 	uint64_t acked;	  /* by the peer, when the timer looked */
 };

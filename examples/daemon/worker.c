@@ -30,7 +30,7 @@ enum { CACHE_LINE = 64 };
  * attach
  */
 
-static int refused(int error)
+static int refused(const struct worker *worker, int error)
 {
 	const struct daemon_options *options = &daemon_options;
 	bool may_go_on = options->by_watchers && !options->require_region;
@@ -41,6 +41,8 @@ static int refused(int error)
 			 options->disable);
 		return EXIT_USAGE;
 	}
+	if (may_go_on && worker->index > 0 && !daemon_first()->has_ring)
+		return EXIT_SUCCESS; /* said by the first */
 	complain("evring_attach: %s%s", evring_strerror(error),
 		 may_go_on ? "; going on with libev's epoll backend"
 			   : " (`evring info` says more)");
@@ -63,7 +65,7 @@ static int attach_evring(struct worker *worker)
 		config.flags |= EVRING_USER_REGION;
 	r = evring_attach(worker->loop, &config);
 	if (r < 0)
-		return refused(r);
+		return refused(worker, r);
 	worker->has_ring = true;
 	worker->private->tier = evring_tier(worker->loop);
 	return EXIT_SUCCESS;

@@ -40,6 +40,7 @@ enum ending {
 	CLOSE_AFTER, /* when all has come back to all */
 	RESET,	     /* when half is sent, without reading */
 	LEAVE,	     /* close then, without reading */
+	DEAF,	     /* never reads, until the daemon has enough of it */
 	TIME	     /* after some seconds */
 };
 
@@ -78,6 +79,8 @@ static const struct scene {
 	{ .name = "sip", .nr = 2, .size = 1 << 30, .chunk = 65536,
 	  .window = SIZE_MAX, .read_size = 3000, .nap_ms = 30, .room = 4096,
 	  .seconds = 3, .ending = TIME },
+	{ .name = "deaf", .nr = 4, .size = 1 << 30, .chunk = 65536,
+	  .window = SIZE_MAX, .ending = DEAF },
 	{ .name = "stuck", .nr = 8, .size = 1 << 30, .chunk = 65536,
 	  .window = SIZE_MAX, .ending = HALF_CLOSE },
 };
@@ -168,7 +171,8 @@ static bool may_send(const struct client *client)
 
 static bool wants_data(void)
 {
-	return scene->ending != RESET && scene->ending != LEAVE;
+	return scene->ending != RESET && scene->ending != LEAVE &&
+	       scene->ending != DEAF;
 }
 
 static void all_sent(unsigned i)
@@ -192,6 +196,10 @@ static bool send_some(unsigned i)
 	nr = send(fds[i].fd, text, size, MSG_NOSIGNAL);
 	if (nr < 0 && errno == EAGAIN)
 		return false;
+	if (nr < 0 && scene->ending == DEAF) {
+		leave(i);
+		return true;
+	}
 	if (nr < 0)
 		fail("send after %zu bytes: %s", client->sent, strerror(errno));
 	client->sent += (size_t)nr;
@@ -266,9 +274,10 @@ static bool move(unsigned i)
 
 	if (fds[i].revents & (POLLIN | POLLHUP | POLLERR) && wants_data())
 		has_moved = receive_some(i);
-	if (!client->is_over && fds[i].revents & POLLOUT && may_send(client))
+	if (!client->is_over && may_send(client) &&
+	    fds[i].revents & (POLLOUT | POLLHUP | POLLERR))
 		has_moved |= send_some(i);
-	if (!client->is_over && !wants_data() &&
+	if (!client->is_over && !wants_data() && scene->ending != DEAF &&
 	    client->sent >= scene->size / 2)
 		leave(i);
 	return has_moved;
