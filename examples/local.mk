@@ -34,3 +34,9 @@ resp_sources = \
 noinst_PROGRAMS += %D%/resp
 %C%_resp_SOURCES = %D%/resp.c %D%/resp.h %D%/resp-client.c $(resp_sources)
 %C%_resp_LDADD   = $(example_libs)
+noinst_PROGRAMS += %D%/proxy
+%C%_proxy_SOURCES = \
+	%D%/proxy.c %D%/proxy.h \
+	%D%/proxy-chunk.c \
+	%D%/proxy-session.c
+%C%_proxy_LDADD = $(example_libs) $(LIBURING_LIBS)

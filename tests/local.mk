@@ -27,6 +27,7 @@ check_scripts = \
 	%D%/info.sh \
 	%D%/install.sh \
 	%D%/resp.sh \
+	%D%/proxy.sh \
 	%D%/run-bad.sh \
 	%D%/run-close.sh \
 	%D%/run-exec.sh \
@@ -34,7 +35,7 @@ check_scripts = \
 	%D%/run-late.sh \
 	%D%/run-loops.sh \
 	%D%/run-stats.sh
-EXTRA_DIST += $(check_scripts) %D%/common.sh %D%/resp.py
+EXTRA_DIST += $(check_scripts) %D%/common.sh %D%/resp.py %D%/proxy-cases.py
 TESTS += $(check_scripts)
 
 # Who info.sh asks, and under what.
