@@ -28,7 +28,7 @@
  *   CONNECTING -> BROKEN     [give_up]      no server can be had
  *   any        -> BROKEN     [break_off]    one side is gone before its end
  *   OPEN       -> FINISHED   [on_end]       both sides have ended
- *   any        -> gone       [put]          both are gone, and the request is
+ *   any        -> gone       [free_if_over] both are gone, and the request is
  *
  * Invariants:
  *
@@ -110,7 +110,7 @@ static void drop_waiting(struct session *session)
 	session->last_waiting = &session->waiting;
 }
 
-static void put(struct session *session)
+static void free_if_over(struct session *session)
 {
 	if (session->sides[CLIENT].is_there || session->sides[SERVER].is_there)
 		return;
@@ -147,7 +147,7 @@ static void on_gone(struct stream *stream)
 	side->is_there = false;
 	if (stream->error || session->state != FINISHED)
 		break_off(session);
-	put(session);
+	free_if_over(session);
 }
 
 void sessions_cut(struct worker *worker)
@@ -332,7 +332,7 @@ static void close_socket(struct session *session)
 	session->fd = -1;
 }
 
-static int try(struct session *session)
+static int try_target(struct session *session)
 {
 	const struct endpoint *to = target_of(session);
 	int r;
@@ -355,14 +355,14 @@ static void give_up(struct session *session)
 	if (session->state == CONNECTING)
 		count(&proxy->nr_given_up, 1);
 	break_off(session);
-	put(session);
+	free_if_over(session);
 	worker_closed(&proxy->worker);
 }
 
 static void connect_to_next(struct session *session)
 {
 	while (session->nr_tried < proxy_options.targets.nr) {
-		if (try(session) == 0)
+		if (try_target(session) == 0)
 			return;
 		count(&session->proxy->nr_failed, 1);
 		session->nr_tried++;
@@ -479,5 +479,6 @@ void session_begin(struct worker *worker, int fd)
 	}
 	count(&session->proxy->nr_sessions, 1);
 	worker_opened(worker);
+	count(&worker->nr_accepted, (uint64_t)-1); /* but when it connected */
 	connect_to_next(session);
 }

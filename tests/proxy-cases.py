@@ -24,7 +24,9 @@ import time
 PROXY = shlex.split(os.environ.get("PROXY", "./examples/proxy"))
 MIB = int(os.environ.get("MIB", "64"))
 PATIENCE = float(os.environ.get("PATIENCE", "60"))
-SLOW = "valgrind" in PROXY[0]
+VALGRIND = "valgrind" in PROXY[0]
+# Slow, and with much memory of its own.
+INSTRUMENTED = (VALGRIND or "-fsanitize" in os.environ.get("SAN_FLAGS", ""))
 
 failed = 0
 
@@ -50,6 +52,8 @@ class Proxy:
 
     def __init__(self, *options, to, listen="127.0.0.1:0"):
         targets = [word for at in to for word in ("--to", at)]
+        if VALGRIND:  # runs no thread while one is in io_uring_enter
+            options += ("--workers", "1")
         self.process = subprocess.Popen(
             [*PROXY, "--listen", listen, *targets, *options],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -62,6 +66,7 @@ class Proxy:
                 self.at = line.split()[2]
             if line.startswith("ready "):
                 break
+        self.fds_at_start = self.nr_fds()
 
     def read_errors(self):
         for line in self.process.stderr:
@@ -92,7 +97,7 @@ class Proxy:
         return int(self.stats().get(name, "-1"))
 
     def is_empty(self):
-        return self.stat("connections_now") == 0
+        return self.nr_fds() == self.fds_at_start
 
     def nr_fds(self):
         return len(os.listdir("/proc/%d/fd" % self.process.pid))
@@ -115,6 +120,8 @@ class Proxy:
 
     def stop(self):
         self.process.terminate()
+        if VALGRIND:  # hears of signals when the kernel returns
+            within(PATIENCE, lambda: is_refused(self))
         status = self.ended()
         if status:
             print("# status %d" % status)
@@ -192,6 +199,16 @@ def read_all(s, size=65536):
         data += part
 
 
+def read_exactly(s, size):
+    data = b""
+    while len(data) < size:
+        part = s.recv(size - len(data))
+        if not part:
+            raise ConnectionError("an end after %d" % len(data))
+        data += part
+    return data
+
+
 def how_it_ends(s):
     try:
         return "end after %d" % len(read_all(s))
@@ -264,9 +281,9 @@ def both_ways():
     stats = proxy.last_stats()
     check("the statistics have every byte",
           int(stats["bytes_to_servers"]) == MIB << 20 and
-          int(stats["bytes_to_clients"]) == MIB << 20 and
-          int(stats["sessions"]) == 1 and
-          int(stats["sessions_broken_off"]) == 0)
+          int(stats["bytes_to_clients"]) == MIB << 20)
+    check("and what became of the session", VALGRIND or
+          (stats["sessions"], stats["sessions_broken_off"]) == ("1", "0"))
 
 
 def versions():
@@ -320,10 +337,8 @@ def half_close():
               read_all(two) == BLOCK[:100000])
         time.sleep(0.2)
         two.sendall(BLOCK)
+        part = read_exactly(one, len(BLOCK))
         one.settimeout(0.3)
-        part = b""
-        while len(part) < len(BLOCK):
-            part += one.recv(65536)
         try:
             one.recv(1)
             ended = True
@@ -374,7 +389,7 @@ def resets():
         pair = a_pair(proxy, server)
         one, two = pair[first], pair[1 - first]
         one.sendall(BLOCK[:50000])
-        part = two.recv(50000, socket.MSG_WAITALL)
+        part = read_exactly(two, 50000)
         reset(one)
         check("also behind bytes, and is not taken for an end",
               part == BLOCK[:50000] and how_it_ends(two) == "reset")
@@ -457,14 +472,13 @@ def silence():
     proxy.stop()
 
     proxy = Proxy("--connect-timeout", "60", "--grace", "0.2", to=[silent.at])
-    before = proxy.nr_fds()
     clients = [proxy.connect() for _ in range(20)]
     check("20 clients wait", within(
         PATIENCE, lambda: proxy.stat("connections_now") == 40))
     for client in clients:
         reset(client)
     check("who is gone is not waited for", within(10, proxy.is_empty) and
-          proxy.nr_fds() == before)
+          proxy.stat("connections_now") == 0)
     client = proxy.connect()
     within(PATIENCE, lambda: proxy.stat("connections_now") == 2)
     check("nor does a connect that is under way hold up the end",
@@ -504,8 +518,7 @@ def early_flood():
     thread = in_thread(pour_until_error, client)
     check("who sends before there is a server is paused", within(
         PATIENCE, lambda: proxy.stat("pauses") == 1))
-    check("and reset when there is none",
-          within(PATIENCE, proxy.is_empty) or print(proxy.stats()))
+    check("and reset when there is none", within(PATIENCE, proxy.is_empty))
     thread.join(PATIENCE)
     check("which it sees", not thread.is_alive())
     client.close()
@@ -536,7 +549,7 @@ def slow_readers():
     more = proxy.rss() - first
     limit = 40 * 2 * 65536 / 1048576 + 16
     print("# %.1f MiB more than at the start" % more)
-    check("memory is bounded", more < limit or SLOW)
+    check("memory is bounded", more < limit or INSTRUMENTED)
     stats = proxy.stats()
     held = int(stats["tcp_bytes_in"]) - int(stats["tcp_bytes_out"])
     print("# %d bytes held, %s buffers copied" % (held,
@@ -558,7 +571,8 @@ def slow_reader_gets_all():
                       "--buffer-size", "4096", to=[address(server)])
         pair = a_pair(proxy, server, receive_size=16384)
         sums = {}
-        fast = in_thread(pour, pair[1 - first], 4, sums, "sent")
+        fast = in_thread(pour, pair[1 - first],
+                         1 if INSTRUMENTED else 4, sums, "sent")
         time.sleep(0.5)
         slow = in_thread(drain, pair[first], sums, "got", 0.001)
         pair[first].shutdown(socket.SHUT_WR)
@@ -593,10 +607,9 @@ def echo_one(server):
 
 
 def many():
-    nr = 100 if SLOW else 500
+    nr = 100 if INSTRUMENTED else 500
     server = listener()
     proxy = Proxy("--workers", "2", "--max-connections", "2000", to=[address(server)])
-    with_none = proxy.nr_fds()
     for _ in range(nr):
         in_thread(echo_one, server)
     clients = [proxy.connect() for _ in range(nr)]
@@ -608,8 +621,7 @@ def many():
         good += read_all(client) == b"%d" % i
         client.close()
     check("%d at once get what is theirs" % nr, good == nr)
-    check("no descriptor is left", within(
-        PATIENCE, lambda: proxy.is_empty() and proxy.nr_fds() == with_none))
+    check("no descriptor is left", within(PATIENCE, proxy.is_empty))
     check("SIGTERM ends it with status 0", proxy.stop())
 
 
@@ -695,16 +707,24 @@ class Locked(socket.socket):
 
 
 def whims():
-    nr = 60 if SLOW else int(os.environ.get("WHIMS", "300"))
+    """The same with kernels that have less."""
+    for features in (None, "recv-bundle", "multishot-recv", "pbuf-ring",
+                     "multishot-accept", "region", "epoll-wait"):
+        whims_without(features)
+
+
+def whims_without(features):
+    nr = 20 if VALGRIND else int(os.environ.get("WHIMS", "100"))
     seed = int(os.environ.get("SEED", "1"))
+    mode = ["--disable", features] if features else []
+    name = " without " + features if features else ""
     server = Locked()
     server.settimeout(PATIENCE)
     server.bind(("127.0.0.1", 0))
     server.listen(64)
     proxy = Proxy("--buffer", "40000", "--buffers", "16", "--buffer-size",
-                  "4096", "--workers", "1", to=[address(server)])
+                  "4096", "--workers", "1", *mode, to=[address(server)])
     results = []
-    before = proxy.nr_fds()
     for start in range(0, nr, 20):
         threads = [in_thread(whim, proxy, server, seed + start + i, results)
                    for i in range(20)]
@@ -712,11 +732,9 @@ def whims():
             thread.join(4 * PATIENCE)
     for line in results[:10]:
         print("# seed %s" % line)
-    check("whatever %d pairs do, no byte is wrong, no end is early" % nr,
-          not results)
-    check("all is closed", within(PATIENCE, proxy.is_empty))
-    check("no descriptor is left", within(
-        PATIENCE, lambda: proxy.nr_fds() == before))
+    check("whatever %d pairs do, no byte is wrong, no end is early%s" % (
+        nr, name), not results)
+    check("no descriptor is left", within(PATIENCE, proxy.is_empty))
     check("SIGTERM ends it with status 0", proxy.stop())
 
 
@@ -743,6 +761,29 @@ def idle():
         s.close()
     check("after --idle", time.monotonic() - start > 0.9)
     proxy.stop()
+
+
+def idle_is_not_slow():
+    """One side waits for the other, which reads slowly."""
+    server = listener()
+    proxy = Proxy("--idle", "1", to=[address(server)])
+    for first, name in ((0, "client"), (1, "server")):
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+        pair = a_pair(proxy, server, receive_size=16384)
+        fast, slow = pair[first], pair[1 - first]
+        thread = in_thread(pour_until_error, fast)
+        try:
+            for _ in range(80):
+                read_exactly(slow, 8192)
+                time.sleep(0.05)
+            ended = None
+        except OSError as error:
+            ended = error
+        check("a %s that waits for the other is not idle" % name, not ended)
+        reset(slow)
+        thread.join(PATIENCE)
+        fast.close()
+    check("SIGTERM ends it with status 0", proxy.stop())
 
 
 def is_refused(proxy):
@@ -816,15 +857,19 @@ def usage():
           b"--connect-timeout" in done.stdout and not done.stderr)
 
 
+# Those that valgrind cannot run, because of signals.
+SIGNALS = [in_turn, silence, early_flood, slow_readers, idle, ending]
 CASES = [usage, both_ways, versions, pieces, half_close, no_bytes, resets,
          in_turn, silence, early_flood, slow_readers, slow_reader_gets_all,
-         many, whims, idle, ending]
+         many, whims, idle, idle_is_not_slow, ending]
 
 
 def main():
     wanted = sys.argv[1:]
     for case in CASES:
-        if not wanted or case.__name__ in wanted:
+        if VALGRIND and case in SIGNALS:
+            print("# left out: %s: valgrind" % case.__name__)
+        elif not wanted or case.__name__ in wanted:
             try:
                 case()
             except Exception as error:  # the next case may hold
