@@ -252,12 +252,17 @@ static void on_end(struct stream *stream)
 	stream_finish(stream);
 }
 
-/* One direction may be slower than the other: both are idle, or none. */
+/*
+ * Who has nothing to take and says nothing may be waiting for the other, which
+ * takes its time; whether that is idle its own timer finds out.
+ */
 static void on_timeout(struct stream *stream)
 {
-	const struct side *to = other_of(side_of(stream));
-	double last = to->is_there ? to->stream.last_activity : 0.;
+	const struct side *side = side_of(stream), *other = other_of(side);
+	double last = other->is_there ? other->stream.last_activity : 0.;
 
+	if (other->is_there && other->held > 0 && side->held == 0)
+		return;
 	if (last + stream->idle_limit > daemon_seconds())
 		stream->last_activity = last;
 	else

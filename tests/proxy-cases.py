@@ -760,6 +760,14 @@ def idle():
     for s in (client, peer, *busy):
         s.close()
     check("after --idle", time.monotonic() - start > 0.9)
+    pair = a_pair(proxy, server)
+    threads = [in_thread(pour_until_error, s) for s in pair]
+    for thread in threads:
+        thread.join(PATIENCE)
+    check("two who do not read each other are idle",
+          not any(thread.is_alive() for thread in threads))
+    for s in pair:
+        s.close()
     proxy.stop()
 
 
