@@ -188,15 +188,18 @@ static void look_at_linger(struct stream *stream)
 		wait_for(stream, linger_interval(stream));
 }
 
+/* timeout() may find that it is not idle: then nothing is counted. */
 static void time_out(struct stream *stream)
 {
-	count(&stream->worker->nr_timed_out, 1);
-	if (!stream->type->timeout) {
-		stream_cut(stream, -ETIMEDOUT);
-		return;
-	}
+	enum stream_state was = stream->state;
+
 	stream->last_activity = daemon_seconds();
-	stream->type->timeout(stream);
+	if (stream->type->timeout)
+		stream->type->timeout(stream);
+	else
+		stream_cut(stream, -ETIMEDOUT);
+	if (stream->state != was)
+		count(&stream->worker->nr_timed_out, 1);
 }
 
 /* Wait for the rest of the limit; false: there is none. */
