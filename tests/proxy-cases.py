@@ -308,7 +308,7 @@ def versions():
 def pieces():
     """One byte at a time, and answers in between."""
     server = listener()
-    proxy = Proxy(to=[address(server)])
+    proxy = Proxy("--buffers", "16", "--stats", to=[address(server)])
     client, peer = a_pair(proxy, server)
     good = 0
     for i in range(256):
@@ -319,6 +319,8 @@ def pieces():
     client.close()
     peer.close()
     proxy.stop()
+    check("without a copy, in few buffers",
+          proxy.last_stats()["buffers_copied"] == "0")
 
 
 #
@@ -486,7 +488,8 @@ def silence():
     check("and the client is told", how_it_ends(client) == "reset")
     client.close()
 
-    proxy = Proxy("--connect-timeout", "60", to=[silent.at])
+    proxy = Proxy("--connect-timeout", "60", "--buffer-size", "1024",
+                  to=[silent.at])
     client = proxy.connect()
     client.sendall(BLOCK[:5000])
     client.shutdown(socket.SHUT_WR)
@@ -756,17 +759,18 @@ def idle():
     check("an idle connection is cut", how_it_ends(client) == "reset" and
           how_it_ends(peer) == "reset")
     check("one that is used in one direction is not", alive == 20)
-    check("a cut is counted", 
+    check("a cut is counted",
           proxy.stat("connections_timed_out") in (1, 2))
+    check("after --idle", time.monotonic() - start > 0.9)
     for s in (client, peer, *busy):
         s.close()
-    check("after --idle", time.monotonic() - start > 0.9)
+    within(PATIENCE, proxy.is_empty)
     pair = a_pair(proxy, server)
     threads = [in_thread(pour_until_error, s) for s in pair]
+    check("two who do not read each other are idle",
+          within(PATIENCE, proxy.is_empty))
     for thread in threads:
         thread.join(PATIENCE)
-    check("two who do not read each other are idle",
-          not any(thread.is_alive() for thread in threads))
     for s in pair:
         s.close()
     proxy.stop()
@@ -847,6 +851,8 @@ def ending():
     client.sendall(b"late")
     check("and does", peer.recv(10) == b"late")
     check("a second signal ends it with status 0", proxy.stop())
+    check("by resets", how_it_ends(client) == "reset" and
+          how_it_ends(peer) == "reset")
     client.close()
     peer.close()
 
