@@ -433,6 +433,19 @@ def pipeline():
               len(got))
 
 
+def end_behind():
+    """The end of the stream is heard of while replies wait to be taken."""
+    value = b"v" * 100_000
+    with Client(window=4096) as client, Client() as other:
+        other("SET", "big", value)
+        client.send(command("GET", "big") * 100)
+        client.socket.shutdown(socket.SHUT_WR)
+        other("PING")
+        replies = client.until_end()
+        check_equal("replies that wait are sent after the end of the stream",
+                    (len(replies), set(replies) == {value}), (100, True))
+
+
 def large():
     value = random.Random(1).randbytes(8_000_000)
     with Client() as client:
@@ -467,6 +480,7 @@ def protocol():
     byte_by_byte()
     malformed()
     pipeline()
+    end_behind()
     large()
     halves()
 
@@ -689,6 +703,15 @@ def full():
         check_equal("nothing is evicted", client("GET", "first"), b"value")
         check_equal("keys can be deleted", client("DEL", "k0"), 1)
         check_equal("which makes room", client("SET", "more", b"v" * 9000), OK)
+        client.send(command("MGET", *["k1"] * 150))
+        check_equal("a reply may have a quarter of --memory",
+                    len(client.reply()), 150)
+        client.send(command("MGET", *["k1"] * 300))
+        try:
+            client.reply()
+            check("and no more", False)
+        except Ended:
+            check("and no more", True)
 
 
 #
