@@ -28,6 +28,7 @@ resp_sources = \
 	%D%/resp-parse.c %D%/resp-parse.h \
 	%D%/resp-reply.c %D%/resp-reply.h \
 	%D%/resp-server.c \
+	%D%/resp-shards.c %D%/resp-shards.h \
 	%D%/resp-store.c %D%/resp-store.h \
 	%D%/resp-strings.c \
 	%D%/resp-table.c %D%/resp-table.h

@@ -162,7 +162,6 @@ static void run_command_of(struct client *client, const char *bytes)
 	struct server *server = &cache_of(client)->server;
 	struct call call = {
 		.server = server,
-		.store = &server->store,
 		.reply = &client->reply,
 		.session = &client->session,
 		.bytes = bytes,
@@ -293,7 +292,7 @@ static void on_data(struct stream *stream, char *data, size_t size)
 	struct client *client = client_of(stream);
 	size_t done;
 
-	cache_of(client)->server.store.now = resp_now();
+	cache_of(client)->server.now = resp_now();
 	if (client->is_blocked) {
 		keep(client, data, size);
 		stream_pause(stream);
@@ -321,7 +320,7 @@ static void on_sent(struct stream *stream, struct evring_piece *pieces, int res)
 	if (!client->is_blocked || stream->state != STREAM_OPEN ||
 	    stream_queued(stream) > cache_of(client)->high_water / 2)
 		return;
-	cache_of(client)->server.store.now = resp_now();
+	cache_of(client)->server.now = resp_now();
 	unblock(client);
 }
 
@@ -344,12 +343,10 @@ static void on_stop(struct stream *stream)
 static void on_gone(struct stream *stream)
 {
 	struct client *client = client_of(stream);
-	struct server *server = &cache_of(client)->server;
 
 	free_query(client);
 	parser_exit(&client->parser);
 	pay(client, 0);
-	server->nr_clients--;
 	free(client);
 }
 
@@ -374,15 +371,9 @@ void client_begin(struct worker *worker, int fd)
 	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	parser_init(&client->parser, &server->limits);
-	reply_init(&client->reply, &server->pool,
-		   resp_options.max_output < server->memory / 4
-			   ? resp_options.max_output
-			   : server->memory / 4);
-	client->session.id = ++cache->last_id;
-	if (stream_begin(&client->stream, &client_type, worker, fd) < 0) {
+	reply_init(&client->reply, &server->pool, cache->max_output);
+	client->session.id =
+		++cache->last_id * daemon_options.workers + worker->index;
+	if (stream_begin(&client->stream, &client_type, worker, fd) < 0)
 		free(client);
-		return;
-	}
-	server->nr_clients++;
-	server->nr_clients_ever++;
 }

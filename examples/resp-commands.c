@@ -193,6 +193,32 @@ static bool fits_arity(const struct call *call)
 	return call->nr_args == (uint32_t)arity;
 }
 
+void call_lock(struct call *call, uint32_t i)
+{
+	struct server *server = call->server;
+
+	call->store =
+		shards_lock_key(server->shards, call_arg(call, i), server->now);
+}
+
+void call_unlock(struct call *call)
+{
+	shards_unlock(call->server->shards, call->store);
+	call->store = NULL;
+}
+
+/* A command on one key has its store locked; others do it themselves. */
+static void run_locked(struct call *call)
+{
+	bool has_key = call->command->last_key == 1;
+
+	if (has_key)
+		call_lock(call, 1);
+	call->command->run(call);
+	if (has_key)
+		call_unlock(call);
+}
+
 void command_run(struct call *call)
 {
 	call->command = command_find(call_arg(call, 0));
@@ -202,7 +228,7 @@ void command_run(struct call *call)
 	else if (!fits_arity(call))
 		call_refuse_count(call);
 	else
-		call->command->run(call);
+		run_locked(call);
 }
 
 /*

@@ -11,6 +11,7 @@
 
 #include "resp-parse.h"
 #include "resp-reply.h"
+#include "resp-shards.h"
 #include "resp-store.h"
 
 #include <stdbool.h>
@@ -19,15 +20,22 @@
 
 enum { CLIENT_NAME_SIZE = 64 };
 
-/* All that clients share. */
+/* What the clients of all workers did. */
+struct server_sum {
+	uint64_t nr_commands, nr_clients, nr_clients_ever;
+};
+
+/* All that the clients of a worker share; shards is all workers'. */
 struct server {
-	struct store store;
+	struct shards *shards;
 	struct pool pool;
 	struct parse_limits limits;
-	size_t memory;	 /* the bound of store and pool together */
-	int64_t started; /* as store.now */
-	uint64_t nr_commands, nr_clients, nr_clients_ever, max_clients;
+	size_t memory; /* the bound of stores and pools together */
+	bool may_evict;
+	int64_t started, now; /* as store.now */
+	uint64_t nr_commands, max_clients;
 	unsigned port;
+	void (*add_up)(struct server_sum *ret_sum);
 };
 
 /* What the server knows of one connection. */
@@ -42,7 +50,7 @@ struct command;
 
 struct call {
 	struct server *server;
-	struct store *store;
+	struct store *store; /* of the key, while it is locked */
 	struct reply *reply;
 	struct session *session;
 	const struct command *command;
@@ -90,6 +98,10 @@ static inline struct text call_arg(const struct call *call, uint32_t i)
 	return (struct text){ call->bytes + call->args[i].at,
 			      call->args[i].size };
 }
+
+/* Lock the store of argument i: call->store. */
+void call_lock(struct call *call, uint32_t i);
+void call_unlock(struct call *call);
 
 /* Is argument i this word, in any case of its letters? */
 bool call_arg_is(const struct call *call, uint32_t i, const char *word);

@@ -8,8 +8,11 @@ void run_del(struct call *call)
 {
 	int64_t nr = 0;
 
-	for (uint32_t i = 1; i < call->nr_args; i++)
+	for (uint32_t i = 1; i < call->nr_args; i++) {
+		call_lock(call, i);
 		nr += store_delete(call->store, call_arg(call, i));
+		call_unlock(call);
+	}
 	reply_number(call->reply, nr);
 }
 
@@ -17,8 +20,11 @@ void run_exists(struct call *call)
 {
 	int64_t nr = 0;
 
-	for (uint32_t i = 1; i < call->nr_args; i++)
+	for (uint32_t i = 1; i < call->nr_args; i++) {
+		call_lock(call, i);
 		nr += store_get(call->store, call_arg(call, i)) != NULL;
+		call_unlock(call);
+	}
 	reply_number(call->reply, nr);
 }
 
@@ -32,7 +38,22 @@ void run_type(struct call *call)
 
 void run_dbsize(struct call *call)
 {
-	reply_number(call->reply, (int64_t)store_nr(call->store));
+	struct shards_sum sum;
+
+	shards_add_up(call->server->shards, &sum);
+	reply_number(call->reply, (int64_t)sum.nr_keys);
+}
+
+static void clear_all(struct server *server)
+{
+	struct shards *shards = server->shards;
+
+	for (unsigned i = 0; i < shards->nr; i++) {
+		struct store *store = shards_lock(shards, i, server->now);
+
+		store_clear(store);
+		shards_unlock(shards, store);
+	}
 }
 
 /* SYNC or ASYNC, as clients say, is the same here. */
@@ -44,7 +65,7 @@ void run_flushall(struct call *call)
 		call_refuse_syntax(call);
 		return;
 	}
-	store_clear(call->store);
+	clear_all(call->server);
 	reply_ok(call->reply);
 }
 

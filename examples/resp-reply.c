@@ -14,9 +14,9 @@ enum { MAX_FREE = 256, MAX_ERROR = 512, SMALL_TAKE = 65536 };
  * Memory
  */
 
-void pool_init(struct pool *pool, size_t limit)
+void pool_init(struct pool *pool, size_t limit, _Atomic size_t *total)
 {
-	*pool = (struct pool){ .limit = limit };
+	*pool = (struct pool){ .limit = limit, .total = total };
 }
 
 void pool_exit(struct pool *pool)
@@ -37,12 +37,14 @@ bool pool_take(struct pool *pool, size_t size)
 	if (pool->clients > limit || size > limit - pool->clients)
 		return false;
 	pool->clients += size;
+	atomic_fetch_add_explicit(pool->total, size, memory_order_relaxed);
 	return true;
 }
 
 void pool_give(struct pool *pool, size_t size)
 {
 	pool->clients -= size;
+	atomic_fetch_sub_explicit(pool->total, size, memory_order_relaxed);
 }
 
 static size_t chunk_size(size_t room)

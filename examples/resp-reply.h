@@ -38,6 +38,7 @@ struct pool {
 	struct chunk *free;
 	unsigned nr_free;
 	size_t clients, limit;
+	_Atomic size_t *total; /* of the pools of all workers */
 };
 
 struct reply {
@@ -48,7 +49,8 @@ struct reply {
 	bool is_lost;
 };
 
-void pool_init(struct pool *pool, size_t limit);
+/* What clients cause is also added to *total. */
+void pool_init(struct pool *pool, size_t limit, _Atomic size_t *total);
 void pool_exit(struct pool *pool);
 
 /* Memory of a client's: false if there is none left.  The last quarter is for

@@ -252,7 +252,7 @@ static void get_settings(const struct server *server,
 		 server->max_clients);
 	snprintf(settings[4].value, SETTING_SIZE, "%zu", server->memory);
 	snprintf(settings[5].value, SETTING_SIZE, "%s",
-		 server->store.may_evict ? "allkeys-lru" : "noeviction");
+		 server->may_evict ? "allkeys-lru" : "noeviction");
 	snprintf(settings[6].value, SETTING_SIZE, "%zu", server->limits.bulk);
 }
 
@@ -337,49 +337,59 @@ static void write_server(struct page *page, const struct server *server)
 	write_line(page, "process_id:%ld", (long)getpid());
 	write_line(page, "tcp_port:%u", server->port);
 	write_line(page, "uptime_in_seconds:%" PRId64,
-		   (server->store.now - server->started) / 1000);
+		   (server->now - server->started) / 1000);
 }
 
 static void write_clients(struct page *page, const struct server *server)
 {
-	write_line(page, "connected_clients:%" PRIu64, server->nr_clients);
+	struct server_sum sum;
+
+	server->add_up(&sum);
+	write_line(page, "connected_clients:%" PRIu64, sum.nr_clients);
 	write_line(page, "maxclients:%" PRIu64, server->max_clients);
 }
 
 static void write_memory(struct page *page, const struct server *server)
 {
-	size_t store = store_used(&server->store);
-	size_t clients = server->pool.clients;
+	size_t clients = atomic_load_explicit(&server->shards->clients,
+					      memory_order_relaxed);
+	struct shards_sum sum;
 
-	write_line(page, "used_memory:%zu", store + clients);
-	write_line(page, "used_memory_dataset:%zu", store);
+	shards_add_up(server->shards, &sum);
+	write_line(page, "used_memory:%" PRIu64, sum.memory + clients);
+	write_line(page, "used_memory_dataset:%" PRIu64, sum.memory);
 	write_line(page, "mem_clients_normal:%zu", clients);
 	write_line(page, "maxmemory:%zu", server->memory);
 	write_line(page, "maxmemory_policy:%s",
-		   server->store.may_evict ? "allkeys-lru" : "noeviction");
+		   server->may_evict ? "allkeys-lru" : "noeviction");
 }
 
 static void write_stats(struct page *page, const struct server *server)
 {
-	const struct store *store = &server->store;
+	struct server_sum clients;
+	struct shards_sum keys;
 
+	server->add_up(&clients);
+	shards_add_up(server->shards, &keys);
 	write_line(page, "total_connections_received:%" PRIu64,
-		   server->nr_clients_ever);
+		   clients.nr_clients_ever);
 	write_line(page, "total_commands_processed:%" PRIu64,
-		   server->nr_commands);
-	write_line(page, "keyspace_hits:%" PRIu64, store->nr_hits);
-	write_line(page, "keyspace_misses:%" PRIu64, store->nr_misses);
-	write_line(page, "expired_keys:%" PRIu64, store->nr_expired);
-	write_line(page, "evicted_keys:%" PRIu64, store->nr_evicted);
+		   clients.nr_commands);
+	write_line(page, "keyspace_hits:%" PRIu64, keys.nr_hits);
+	write_line(page, "keyspace_misses:%" PRIu64, keys.nr_misses);
+	write_line(page, "expired_keys:%" PRIu64, keys.nr_expired);
+	write_line(page, "evicted_keys:%" PRIu64, keys.nr_evicted);
 }
 
 static void write_keyspace(struct page *page, const struct server *server)
 {
-	const struct store *store = &server->store;
+	struct shards_sum sum;
 
-	if (store_nr(store) > 0)
-		write_line(page, "db0:keys=%" PRIu64 ",expires=%u,avg_ttl=0",
-			   store_nr(store), store_nr_timed(store));
+	shards_add_up(server->shards, &sum);
+	if (sum.nr_keys > 0)
+		write_line(page,
+			   "db0:keys=%" PRIu64 ",expires=%" PRIu64 ",avg_ttl=0",
+			   sum.nr_keys, sum.nr_timed);
 }
 
 static const struct section {

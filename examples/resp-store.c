@@ -47,8 +47,12 @@ size_t store_used(const struct store *store)
 
 static size_t limit_of(const struct store *store)
 {
-	size_t beside = store->beside ? *store->beside : 0;
+	size_t beside = 0;
 
+	if (store->beside)
+		beside = atomic_load_explicit(store->beside,
+					      memory_order_relaxed) /
+			 store->nr_beside;
 	return beside < store->limit ? store->limit - beside : 0;
 }
 

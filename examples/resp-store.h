@@ -21,9 +21,9 @@
  *
  * Invariants:
  *
- * (1) store_used() is at most limit - *beside after store_make(), unless the
- *     caller's own memory grew.
- * (2) entry->place is not 0 if and only if the entry has a time.
+ * (1) store_used() is at most limit - *beside / nr_beside after store_make(),
+ * unless the caller's own memory grew. (2) entry->place is not 0 if and only if
+ * the entry has a time.
  */
 #ifndef RESP_STORE_H
 #define RESP_STORE_H
@@ -32,6 +32,7 @@
 #include "resp-heap.h"
 #include "resp-table.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -55,10 +56,12 @@ struct entry {
 
 struct store {
 	/* The caller's to set. */
-	int64_t now;	      /* milliseconds on a clock that is not set back */
-	size_t limit;	      /* of memory */
-	const size_t *beside; /* memory that counts, too; NULL: none */
-	bool may_evict;	      /* else store_make() fails when it is full */
+	int64_t now;	/* milliseconds on a clock that is not set back */
+	size_t limit;	/* of memory */
+	bool may_evict; /* else store_make() fails when it is full */
+	/* Memory that counts, too, in as many stores; NULL: none. */
+	const _Atomic size_t *beside;
+	unsigned nr_beside;
 
 	/* To be read. */
 	uint64_t nr_hits, nr_misses, nr_expired, nr_evicted;

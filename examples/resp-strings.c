@@ -44,8 +44,11 @@ void run_get(struct call *call)
 void run_mget(struct call *call)
 {
 	reply_array(call->reply, call->nr_args - 1);
-	for (uint32_t i = 1; i < call->nr_args && !call->reply->is_lost; i++)
+	for (uint32_t i = 1; i < call->nr_args && !call->reply->is_lost; i++) {
+		call_lock(call, i);
 		reply_value(call, store_get(call->store, call_arg(call, i)));
+		call_unlock(call);
+	}
 }
 
 void run_strlen(struct call *call)
@@ -204,8 +207,13 @@ void run_mset(struct call *call)
 		return;
 	}
 	for (uint32_t i = 1; i < call->nr_args; i += 2) {
-		if (set_value(call, call_arg(call, i), call_arg(call, i + 1),
-			      STORE_NEVER))
+		bool is_set;
+
+		call_lock(call, i);
+		is_set = set_value(call, call_arg(call, i),
+				   call_arg(call, i + 1), STORE_NEVER);
+		call_unlock(call);
+		if (is_set)
 			continue;
 		call_refuse_memory(call);
 		return;

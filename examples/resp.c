@@ -15,7 +15,8 @@
  * Strings only, one database, nothing on disk.  What is known to redis-cli's
  * COMMAND is all there is.
  *
- * One worker: the key space is one, and a loop serves it without a lock.
+ * One worker, unless told otherwise: its loop serves all keys without a lock.
+ * With more, each has a part of the keys, which all use (resp-shards.h).
  *
  * Memory.  --memory bounds keys, values and what clients make us hold
  * (unfinished requests, replies they do not take), which is at most half of
@@ -33,7 +34,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 #define MIB (1024. * 1024.)
@@ -95,14 +95,8 @@ static const struct daemon_option options[] = {
 
 static const struct daemon_counter counters[] = {
 	COUNTER("commands", nr_commands),
-	COUNTER("keys", nr_keys),
-	COUNTER("keys_hit", nr_hits),
-	COUNTER("keys_missed", nr_misses),
-	COUNTER("keys_expired", nr_expired),
-	COUNTER("keys_evicted", nr_evicted),
 	COUNTER("protocol_errors", nr_refused),
 	COUNTER("clients_cut", nr_cut),
-	COUNTER("memory", memory),
 };
 /* clang-format on */
 
@@ -119,55 +113,85 @@ int64_t resp_now(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+static struct shards shards;
+
+/* Of the workers that have begun; the others are NULL. */
+static struct cache *_Atomic caches[MAX_SHARDS];
+
 /*
  * Time
  */
 
-/* The timer is moved when something is due before what it waits for, and not
-   when that is later: it finds out. */
-static void arm_expiry(struct cache *cache)
+/* What is due after a full batch waits for the next turn: clients first. */
+static void expire(struct cache *cache)
 {
-	const struct store *store = &cache->server.store;
-	int64_t due = store_next_due(store), left = due - store->now;
+	struct ev_loop *loop = cache->worker.loop;
+	int64_t now = resp_now(), due;
 
-	if (due >= cache->expiry_due)
+	due = shards_expire(&shards, cache->worker.index, now, EXPIRE_BATCH);
+	ev_timer_stop(loop, &cache->expiry);
+	if (due == STORE_NEVER)
 		return;
-	cache->expiry_due = due;
-	ev_timer_stop(cache->worker.loop, &cache->expiry);
-	ev_timer_set(&cache->expiry, left > 0 ? (double)left / 1e3 : 0., 0.);
-	ev_timer_start(cache->worker.loop, &cache->expiry);
+	ev_timer_set(&cache->expiry, due > now ? (double)(due - now) / 1e3 : 0.,
+		     0.);
+	ev_timer_start(loop, &cache->expiry);
 }
 
-/* What is due after a full batch waits for the next turn: clients first. */
 static void on_expiry(struct ev_loop *loop, ev_timer *w, int revents)
 {
-	struct cache *cache = w->data;
-
 	(void)loop, (void)revents;
-	cache->expiry_due = STORE_NEVER;
-	cache->server.store.now = resp_now();
-	store_expire(&cache->server.store, EXPIRE_BATCH);
-	cache_settle(cache);
+	expire(w->data);
 }
 
-static void set(counter *c, uint64_t value)
+static void on_sooner(struct ev_loop *loop, ev_async *w, int revents)
 {
-	atomic_store_explicit(c, value, memory_order_relaxed);
+	(void)loop, (void)revents;
+	expire(w->data);
 }
+
+/*
+ * Statistics
+ */
 
 void cache_settle(struct cache *cache)
 {
-	const struct server *server = &cache->server;
-	const struct store *store = &server->store;
+	atomic_store_explicit(&cache->nr_commands, cache->server.nr_commands,
+			      memory_order_relaxed);
+}
 
-	arm_expiry(cache);
-	set(&cache->nr_commands, server->nr_commands);
-	set(&cache->nr_keys, store_nr(store));
-	set(&cache->nr_hits, store->nr_hits);
-	set(&cache->nr_misses, store->nr_misses);
-	set(&cache->nr_expired, store->nr_expired);
-	set(&cache->nr_evicted, store->nr_evicted);
-	set(&cache->memory, store_used(store) + server->pool.clients);
+static uint64_t get(const counter *c)
+{
+	return atomic_load_explicit(c, memory_order_relaxed);
+}
+
+static void add_up(struct server_sum *ret_sum)
+{
+	struct server_sum sum = { 0 };
+
+	for (unsigned i = 0; i < MAX_SHARDS; i++) {
+		const struct cache *cache = caches[i];
+
+		if (!cache)
+			continue;
+		sum.nr_commands += get(&cache->nr_commands);
+		sum.nr_clients += get(&cache->worker.nr_connections);
+		sum.nr_clients_ever += get(&cache->worker.nr_accepted);
+	}
+	*ret_sum = sum;
+}
+
+static void print_stats(struct worker *const *workers, unsigned nr)
+{
+	struct shards_sum sum;
+
+	(void)workers, (void)nr;
+	shards_add_up(&shards, &sum);
+	fprintf(stderr,
+		"keys: %" PRIu64 "\nkeys_hit: %" PRIu64
+		"\nkeys_missed: %" PRIu64 "\nkeys_expired: %" PRIu64
+		"\nkeys_evicted: %" PRIu64 "\nmemory: %" PRIu64 "\n",
+		sum.nr_keys, sum.nr_hits, sum.nr_misses, sum.nr_expired,
+		sum.nr_evicted, sum.memory + shards.clients);
 }
 
 /*
@@ -176,14 +200,18 @@ void cache_settle(struct cache *cache)
 
 static int configure(int nr_arguments, char **arguments)
 {
+	int r;
+
 	(void)nr_arguments, (void)arguments;
-	if (daemon_options.workers != 1) {
-		complain("--workers=%" PRIu64 " refused: the key space is one, "
-			 "and one worker serves it",
-			 daemon_options.workers);
-		return EXIT_USAGE;
-	}
-	return EXIT_SUCCESS;
+	commands_init();
+	if (daemon_options.workers > daemon_options.max_connections)
+		daemon_options.workers = daemon_options.max_connections;
+	r = shards_init(&shards, (unsigned)daemon_options.workers,
+			resp_options.memory, !resp_options.no_eviction);
+	if (r == 0)
+		return EXIT_SUCCESS;
+	complain("no table of keys: %s", strerror(-r));
+	return EXIT_FAILURE;
 }
 
 static unsigned port_of(const struct endpoint *endpoint)
@@ -198,7 +226,7 @@ static unsigned port_of(const struct endpoint *endpoint)
 static void set_limits(struct cache *cache)
 {
 	struct server *server = &cache->server;
-	size_t quarter = resp_options.memory / 4;
+	size_t quarter = resp_options.memory / shards.nr / 4;
 	size_t share;
 
 	server->memory = resp_options.memory;
@@ -207,9 +235,11 @@ static void set_limits(struct cache *cache)
 	server->limits.bulk = lower(resp_options.max_bulk, quarter);
 	server->limits.request = lower(resp_options.max_request, quarter);
 	server->limits.args = resp_options.max_args;
-	pool_init(&server->pool, resp_options.memory / 2);
+	pool_init(&server->pool, resp_options.memory / shards.nr / 2,
+		  &shards.clients);
+	cache->max_output = lower(resp_options.max_output, quarter);
 
-	share = server->pool.limit / 2 / server->max_clients;
+	share = resp_options.memory / 4 / server->max_clients;
 	cache->high_water = lower(resp_options.high_water, share);
 	if (cache->high_water < MIN_HIGH_WATER)
 		cache->high_water = MIN_HIGH_WATER;
@@ -218,36 +248,31 @@ static void set_limits(struct cache *cache)
 static int begin(struct worker *worker)
 {
 	struct cache *cache = (struct cache *)worker;
-	struct store *store = &cache->server.store;
-	struct hash_seed seed;
-	int r;
+	struct server *server = &cache->server;
 
-	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed)) {
-		complain("getrandom gave no seed: %s", strerror(errno));
-		return -EIO;
-	}
-	r = store_init(store, &seed, resp_options.memory);
-	if (r < 0) {
-		complain("no memory for the table of keys");
-		return r;
-	}
+	server->shards = &shards;
+	server->add_up = add_up;
+	server->may_evict = !resp_options.no_eviction;
+	server->now = server->started = resp_now();
 	set_limits(cache);
-	store->beside = &cache->server.pool.clients;
-	store->may_evict = !resp_options.no_eviction;
-	store->now = cache->server.started = resp_now();
-	commands_init();
 	ev_timer_init(&cache->expiry, on_expiry, 0., 0.);
 	cache->expiry.data = cache;
-	cache->expiry_due = STORE_NEVER;
+	ev_async_init(&cache->sooner, on_sooner);
+	cache->sooner.data = cache;
+	ev_async_start(worker->loop, &cache->sooner);
+	shards_own(&shards, worker->index, worker->loop, &cache->sooner);
+	caches[worker->index] = cache;
 	return 0;
 }
 
+/* The other workers may go on for a while, with all keys. */
 static void end(struct worker *worker)
 {
 	struct cache *cache = (struct cache *)worker;
 
+	shards_own(&shards, worker->index, NULL, NULL);
 	ev_timer_stop(worker->loop, &cache->expiry);
-	store_exit(&cache->server.store);
+	ev_async_stop(worker->loop, &cache->sooner);
 	pool_exit(&cache->server.pool);
 }
 
@@ -267,9 +292,14 @@ int main(int argc, char **argv)
 		.begin = begin,
 		.on_connection = client_begin,
 		.end = end,
+		.print_stats = print_stats,
 	};
+
+	int status;
 
 	daemon_options.workers = 1;
 	daemon_options.idle = 0;
-	return daemon_main(&daemon, argc, argv);
+	status = daemon_main(&daemon, argc, argv);
+	shards_exit(&shards);
+	return status;
 }

@@ -22,20 +22,20 @@ extern struct resp_options resp_options;
 struct cache {
 	struct worker worker; /* the first member */
 	struct server server;
-	ev_timer expiry;    /* data: this */
-	int64_t expiry_due; /* what it waits for, or STORE_NEVER */
-	size_t high_water;  /* of one client's replies */
+	ev_timer expiry;   /* data: this; a key of its shard is due */
+	ev_async sooner;   /* data: this; another one is due before */
+	size_t high_water; /* of one client's replies */
+	size_t max_output; /* of one command's */
 	uint64_t last_id;
 
 	/* For the statistics. */
-	counter nr_commands, nr_keys, nr_hits, nr_misses, nr_expired;
-	counter nr_evicted, nr_refused, nr_cut, memory;
+	counter nr_commands, nr_refused, nr_cut;
 };
 
 /* Milliseconds on a clock that is not set back. */
 int64_t resp_now(void);
 
-/* After commands: the timer and the statistics follow the store. */
+/* After commands: the statistics follow. */
 void cache_settle(struct cache *cache);
 
 /* A connection; fd is the callee's. */

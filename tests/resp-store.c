@@ -266,10 +266,11 @@ END_TEST
 
 START_TEST(what_others_hold_counts)
 {
-	size_t beside = 0;
+	_Atomic size_t beside = 0;
 
 	store.limit = 1 << 20;
 	store.beside = &beside;
+	store.nr_beside = 1;
 	for (int i = 0; i < 20000; i++)
 		put(key_of(i), "value");
 	ck_assert_uint_gt(store_used(&store), store.limit / 2);

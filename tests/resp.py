@@ -732,6 +732,44 @@ def stopping():
 
 
 #
+# shared: --workers=3, whose keys are the same
+#
+
+def shared():
+    clients = [Client() for _ in range(40)]
+    keys = [f"n{i}" for i in range(7)]
+    clients[0]("DEL", *keys)
+    data = b"".join(command("INCR", keys[i % 7]) for i in range(700))
+    for client in clients:
+        client.send(data)
+    for client in clients:
+        for _ in range(700):
+            client.reply()
+    wrong = []
+    for client in clients:
+        got = client("MGET", *keys)
+        if got != [b"4000"] * 7:
+            wrong.append(got)
+    check("what 40 clients count is added up, and seen by all", not wrong,
+          wrong[:3])
+    many = {f"s{i}": str(i).encode() for i in range(500)}
+    clients[0]("MSET", *[x for pair in many.items() for x in pair])
+    check("what one sets all get",
+          all(client("MGET", *many) == list(many.values())
+              for client in clients))
+    clients[1].send(b"".join(command("PEXPIRE", key, 30) for key in many))
+    check_equal("and any may set a time",
+                [clients[1].reply() for _ in many], [1] * len(many))
+    check("when keys go, though nobody asks for them",
+          within(20, lambda: clients[2]("DBSIZE") == 7),
+          clients[2]("DBSIZE"))
+    check_equal("FLUSHALL is for all",
+                (clients[3]("FLUSHALL"), clients[4]("DBSIZE")), (OK, 0))
+    for client in clients:
+        client.socket.close()
+
+
+#
 # random: the same commands to a dict, and to a redis-server
 #
 
@@ -967,6 +1005,7 @@ GROUPS = {
     "times": times,
     "memory": memory,
     "full": full,
+    "shared": shared,
     "stopping": stopping,
     "random": random_commands,
 }
