@@ -739,16 +739,16 @@ def shared():
     clients = [Client() for _ in range(40)]
     keys = [f"n{i}" for i in range(7)]
     clients[0]("DEL", *keys)
-    data = b"".join(command("INCR", keys[i % 7]) for i in range(700))
+    data = b"".join(command("INCR", keys[i % 7]) for i in range(7000))
     for client in clients:
         client.send(data)
     for client in clients:
-        for _ in range(700):
+        for _ in range(7000):
             client.reply()
     wrong = []
     for client in clients:
         got = client("MGET", *keys)
-        if got != [b"4000"] * 7:
+        if got != [b"40000"] * 7:
             wrong.append(got)
     check("what 40 clients count is added up, and seen by all", not wrong,
           wrong[:3])
