@@ -335,7 +335,8 @@ static void write_server(struct page *page, const struct server *server)
 	write_line(page, "server_name:evring-resp");
 	write_line(page, "redis_mode:standalone");
 	write_line(page, "process_id:%ld", (long)getpid());
-	write_line(page, "tcp_port:%u", server->port);
+	if (server->port) /* else the kernel has picked one */
+		write_line(page, "tcp_port:%u", server->port);
 	write_line(page, "uptime_in_seconds:%" PRId64,
 		   (server->now - server->started) / 1000);
 }

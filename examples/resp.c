@@ -41,7 +41,8 @@
 
 enum {
 	EXPIRE_BATCH = 256, /* keys in one callback */
-	MIN_HIGH_WATER = 16384
+	MIN_HIGH_WATER = 16384,
+	MIN_MEMORY = 4 << 20 /* of each worker */
 };
 
 struct resp_options resp_options = {
@@ -57,7 +58,7 @@ struct resp_options resp_options = {
 /* clang-format off */
 static const struct daemon_option options[] = {
 	{ .name = "memory", .form = "BYTES", .kind = OPTION_COUNT,
-	  .value = &resp_options.memory, .min = 4 * MIB, .max = 1024 * GIB,
+	  .value = &resp_options.memory, .min = MIN_MEMORY, .max = 1024 * GIB,
 	  .help = "For keys, values, unfinished requests and replies that are"
 		  " not taken;\n\tthe last two get half of it at most." },
 	{ .name = "no-eviction", .kind = OPTION_FLAG,
@@ -67,18 +68,18 @@ static const struct daemon_option options[] = {
 	{ .name = "max-bulk", .form = "BYTES", .kind = OPTION_COUNT,
 	  .value = &resp_options.max_bulk, .min = 64, .max = 512 * MIB,
 	  .help = "A key, a value or another argument; at most a quarter of"
-		  " --memory." },
+		  " a\n\tworker's share of --memory." },
 	{ .name = "max-request", .form = "BYTES", .kind = OPTION_COUNT,
 	  .value = &resp_options.max_request, .min = 1024, .max = GIB,
 	  .help = "A command with all its arguments; at most a quarter of"
-		  " --memory." },
+		  " a\n\tworker's share of --memory." },
 	{ .name = "max-args", .form = "NUMBER", .kind = OPTION_COUNT,
 	  .value = &resp_options.max_args, .min = 1, .max = 16 * MIB,
 	  .help = "Arguments of a command." },
 	{ .name = "max-output", .form = "BYTES", .kind = OPTION_COUNT,
 	  .value = &resp_options.max_output, .min = 1024, .max = 4 * GIB,
-	  .help = "The reply to a command; at most a quarter of --memory.  A"
-		  " client that\n\tasks for more is cut." },
+	  .help = "The reply to a command; at most a quarter of a worker's"
+		  " share of\n\t--memory.  A client that asks for more is cut." },
 	{ .name = "high-water", .form = "BYTES", .kind = OPTION_COUNT,
 	  .value = &resp_options.high_water, .min = MIN_HIGH_WATER,
 	  .max = GIB,
@@ -206,6 +207,12 @@ static int configure(int nr_arguments, char **arguments)
 	commands_init();
 	if (daemon_options.workers > daemon_options.max_connections)
 		daemon_options.workers = daemon_options.max_connections;
+	if (resp_options.memory / daemon_options.workers < MIN_MEMORY) {
+		complain("--memory=%" PRIu64 " refused: wants %d bytes for "
+			 "each worker",
+			 resp_options.memory, MIN_MEMORY);
+		return EXIT_USAGE;
+	}
 	r = shards_init(&shards, (unsigned)daemon_options.workers,
 			resp_options.memory, !resp_options.no_eviction);
 	if (r == 0)

@@ -311,6 +311,9 @@ options() {
 	"$RESP" --memory 1 >/dev/null 2>"$dir/err"
 	[ $? -eq 2 ] && contains "$dir/err" '--memory=1 refused'
 	check "a bound that is too small is refused" $?
+	"$RESP" --memory 8M --workers 3 >/dev/null 2>"$dir/err"
+	[ $? -eq 2 ] && contains "$dir/err" 'bytes for each worker'
+	check "so is one that is too small for all workers" $?
 }
 
 python=yes
