@@ -5,8 +5,9 @@
 # styles: several workers, clients of the worst kinds, limits, and the end.
 #
 # ECHO names the daemon and CLIENT the clients, ./examples/echo and
-# ./tests/daemon/client unless set.  ECHO_WRAP is put before the daemon, as
-# valgrind.
+# ./tests/daemon/client unless set.  ECHO_WRAP is put before the daemon.  Not
+# valgrind: it hands on no signal, and runs no other thread, while one is in
+# io_uring_enter.  PARTS and STYLES choose what is tried.
 #
 # shellcheck disable=SC2317 # trap and within call functions by name
 
