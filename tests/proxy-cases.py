@@ -48,7 +48,9 @@ def within(seconds, question):
 
 
 class Proxy:
-    """A running proxy."""
+    """A running proxy; none of them outlives this program."""
+
+    all = []
 
     def __init__(self, *options, to, listen="127.0.0.1:0"):
         targets = [word for at in to for word in ("--to", at)]
@@ -57,6 +59,7 @@ class Proxy:
         self.process = subprocess.Popen(
             [*PROXY, "--listen", listen, *targets, *options],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        Proxy.all.append(self.process)
         self.errors = []
         self.reader = threading.Thread(target=self.read_errors, daemon=True)
         self.reader.start()
@@ -903,4 +906,8 @@ def main():
     return failed
 
 
-sys.exit(main())
+try:
+    sys.exit(main())
+finally:
+    for process in Proxy.all:
+        process.kill()
