@@ -41,3 +41,21 @@ noinst_PROGRAMS += %D%/proxy
 	%D%/proxy-chunk.c \
 	%D%/proxy-session.c
 %C%_proxy_LDADD = $(example_libs) $(LIBURING_LIBS)
+if HAVE_HTTP_PARSER
+noinst_PROGRAMS += %D%/http
+%C%_http_SOURCES = \
+	%D%/http.c %D%/http.h \
+	%D%/http-answer.c %D%/http-answer.h \
+	%D%/http-condition.c %D%/http-condition.h \
+	%D%/http-connection.c %D%/http-connection.h \
+	%D%/http-date.c %D%/http-date.h \
+	%D%/http-file.c %D%/http-file.h \
+	%D%/http-log.c %D%/http-log.h \
+	%D%/http-parse.c %D%/http-parse.h \
+	%D%/http-part.c %D%/http-part.h \
+	%D%/http-path.c %D%/http-path.h \
+	%D%/http-text.h \
+	%D%/http-type.c %D%/http-type.h
+%C%_http_CPPFLAGS = $(AM_CPPFLAGS) $(HTTP_PARSER_CPPFLAGS)
+%C%_http_LDADD = $(example_libs) $(HTTP_PARSER_LIBS)
+endif

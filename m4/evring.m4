@@ -76,3 +76,37 @@ AC_DEFUN([EVRING_LIBEV], [
   AC_SUBST([LIBEV_SOURCE])
   AM_CONDITIONAL([HAVE_LIBEV_SOURCE], [test -n "$LIBEV_SOURCE"])
 ])
+
+dnl EVRING_HTTP_PARSER: llhttp, or http-parser where there is none, for the
+dnl example http: HTTP_PARSER_CPPFLAGS, HTTP_PARSER_LIBS, and its name in
+dnl evring_http_parser ("no": the example is not built).
+AC_DEFUN([EVRING_HTTP_PARSER], [
+  evring_http_parser=no
+  evring_saved="$LIBS"
+  PKG_CHECK_MODULES([LLHTTP], [libllhttp], [
+    evring_http_parser=llhttp
+    HTTP_PARSER_CPPFLAGS="-DHAVE_LLHTTP $LLHTTP_CFLAGS"
+    HTTP_PARSER_LIBS="$LLHTTP_LIBS"
+  ], [
+    AC_CHECK_HEADER([llhttp.h],
+      [AC_CHECK_LIB([llhttp], [llhttp_execute], [
+        evring_http_parser=llhttp
+        HTTP_PARSER_CPPFLAGS=-DHAVE_LLHTTP
+        HTTP_PARSER_LIBS=-lllhttp
+      ])])
+  ])
+  AS_VAR_IF([evring_http_parser], [no], [
+    AC_CHECK_HEADER([http_parser.h],
+      [AC_CHECK_LIB([http_parser], [http_parser_execute], [
+        evring_http_parser=http-parser
+        HTTP_PARSER_CPPFLAGS=
+        HTTP_PARSER_LIBS=-lhttp_parser
+      ])])
+  ])
+  LIBS="$evring_saved"
+  AC_SUBST([HTTP_PARSER_CPPFLAGS])
+  AC_SUBST([HTTP_PARSER_LIBS])
+  AM_CONDITIONAL([HAVE_HTTP_PARSER], [test "$evring_http_parser" != no])
+  AS_VAR_IF([evring_http_parser], [no], [
+    evring_http_parser="not found, examples/http is not built"])
+])
