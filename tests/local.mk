@@ -24,6 +24,7 @@ check_scripts = \
 	%D%/daemon.sh \
 	%D%/echo.sh \
 	%D%/echo-operations.sh \
+	%D%/http.sh \
 	%D%/info.sh \
 	%D%/install.sh \
 	%D%/resp.sh \
@@ -35,7 +36,8 @@ check_scripts = \
 	%D%/run-late.sh \
 	%D%/run-loops.sh \
 	%D%/run-stats.sh
-EXTRA_DIST += $(check_scripts) %D%/common.sh %D%/resp.py %D%/proxy-cases.py
+EXTRA_DIST += $(check_scripts) %D%/common.sh %D%/http-client.py %D%/resp.py \
+	%D%/proxy-cases.py
 TESTS += $(check_scripts)
 
 # Who info.sh asks, and under what.
