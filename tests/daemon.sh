@@ -173,8 +173,8 @@ kinds() {
 	[ "$(value connections_total)" -eq $((4 + 4 + 40 + 40 + 4 + 1000)) ]
 	check "all are counted" $?
 	all=$((4 * 300 + 4 * 3000 + 40 * 300000 + 4 * 1048576 + 1000 * 500))
-	[ "$(value tcp_bytes_in)" -eq $all ] &&
-		[ "$(value tcp_bytes_out)" -eq $all ] &&
+	[ "$(value tcp_bytes_in)" -eq "$all" ] &&
+		[ "$(value tcp_bytes_out)" -eq "$all" ] &&
 		[ "$(value tcp_errors)" -eq 0 ]
 	check "and all bytes, of both workers" $?
 	play resets
