@@ -157,13 +157,19 @@ static int on_name_end(parser *p)
 }
 #endif
 
+/* content_length, without the header. */
+#ifdef HAVE_LLHTTP
+#define NO_LENGTH 0
+#else
+#define NO_LENGTH UINT64_MAX
+#endif
+
 static bool has_body(const struct request *request)
 {
 	uint64_t length = request->parser.content_length;
 
-	/* Without the header it is 0, or all ones. */
 	return request->headers[HEADER_TRANSFER_ENCODING] ||
-	       (length && length != UINT64_MAX);
+	       (length && length != NO_LENGTH);
 }
 
 /* 0, or the status to refuse it with, now that its head is known. */
