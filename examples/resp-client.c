@@ -69,6 +69,7 @@ static void refuse(struct client *client, const char *why)
 {
 	client->is_ending = true;
 	count(&cache_of(client)->nr_refused, 1);
+	reply_begin(&client->reply);
 	reply_error(&client->reply, "ERR Protocol error: %s", why);
 }
 
@@ -169,6 +170,7 @@ static void run_command_of(struct client *client, const char *bytes)
 		.nr_args = client->parser.nr_args,
 	};
 
+	reply_begin(&client->reply);
 	command_run(&call);
 	if (client->session.wants_end || client->session.wants_cut ||
 	    client->reply.is_lost)

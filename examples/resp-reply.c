@@ -110,7 +110,7 @@ struct chunk *reply_take(struct reply *reply)
 	struct chunk *first = reply->first;
 
 	reply->first = reply->last = NULL;
-	reply->size = 0;
+	reply->size = reply->begun = 0;
 	return first;
 }
 
@@ -128,18 +128,23 @@ static struct chunk *add_chunk(struct reply *reply, size_t size)
 	return chunk;
 }
 
+/* The one that has room for size bytes. */
+static struct chunk *chunk_for(struct reply *reply, size_t size)
+{
+	struct chunk *last = reply->last;
+
+	if (reply->is_lost ||
+	    size > reply->limit - (reply->size - reply->begun))
+		return NULL;
+	if (last && last->room - last->used >= size)
+		return last;
+	return add_chunk(reply, size);
+}
+
 char *reply_reserve(struct reply *reply, size_t size)
 {
-	struct chunk *chunk = reply->last;
+	struct chunk *chunk = chunk_for(reply, size);
 
-	if (reply->is_lost)
-		return NULL;
-	if (!chunk || chunk->room - chunk->used < size) {
-		if (size <= reply->limit - reply->size)
-			chunk = add_chunk(reply, size);
-		else
-			chunk = NULL;
-	}
 	if (!chunk) {
 		reply->is_lost = true;
 		return NULL;

@@ -9,10 +9,10 @@
  * Invariants:
  *
  * (1) pool->clients, which is all memory that clients cause (chunks in use, and
- *     what else they add), is at most pool->limit; so is what one client makes
- *     before it is sent at most reply->limit.  What would exceed that is not
- *     written: reply->is_lost says that the stream of replies has a hole, and
- *     the connection is of no use.
+ *     what else they add), is at most pool->limit; so is the reply to one
+ *     command at most reply->limit.  What would exceed that is not written:
+ *     reply->is_lost says that the stream of replies has a hole, and the
+ *     connection is of no use.
  */
 #ifndef RESP_REPLY_H
 #define RESP_REPLY_H
@@ -45,7 +45,8 @@ struct reply {
 	struct pool *pool;
 	struct chunk *first, *last; /* not yet taken */
 	size_t size;		    /* of these */
-	size_t limit;
+	size_t begun;		    /* size, when the last command began */
+	size_t limit;		    /* of a command */
 	bool is_lost;
 };
 
@@ -59,6 +60,12 @@ bool pool_take(struct pool *pool, size_t size);
 void pool_give(struct pool *pool, size_t size);
 
 void reply_init(struct reply *reply, struct pool *pool, size_t limit);
+
+/* What follows is the reply to another command. */
+static inline void reply_begin(struct reply *reply)
+{
+	reply->begun = reply->size;
+}
 
 /* All that was gathered, linked by next: the caller's. */
 struct chunk *reply_take(struct reply *reply);

@@ -550,6 +550,21 @@ def too_much_output():
         other("DEL", "big")
 
 
+def tight():
+    """--max-output=1024"""
+    value = b"v" * 100
+    with Client() as client:
+        client("SET", "k", value)
+        client.send(command("GET", "k") * 500)
+        check_equal("many replies may be more than --max-output",
+                    [client.reply() for _ in range(500)], [value] * 500)
+        check_equal("so may one be that is not larger",
+                    client("MGET", *["k"] * 9), [value] * 9)
+        client.send(command("MGET", *["k"] * 2000))
+        check_equal("one of small parts that is larger cuts its client",
+                    client.until_end(), [])
+
+
 def many_announce():
     """Each holds a request that does not end."""
     with Client() as other:
@@ -1001,6 +1016,7 @@ GROUPS = {
     "commands": commands,
     "protocol": protocol,
     "greedy": greedy,
+    "tight": tight,
     "stalled": stalled,
     "times": times,
     "memory": memory,

@@ -277,6 +277,10 @@ greedy() {
 	start || return
 	play greedy
 	stop
+	mode='tight'
+	start --max-output 1024 || return
+	play tight
+	stop
 	mode='impatient'
 	start --stall 0.5 || return
 	play stalled
