@@ -19,6 +19,9 @@
  *    tell in different ways where that was.
  * e) http-parser, as it is packaged, lets a blank stand before the colon, where
  *    others may not see the same header: it must be refused (RFC 9112, 5.1).
+ * f) What stands behind a chunked body has the form of headers, and comes by
+ *    the same callbacks, as much of it as a client likes.  It is dropped: a
+ *    head that was judged does not change.
  */
 #include "http-parse.h"
 
@@ -120,12 +123,14 @@ static int on_name(parser *p, const char *at, size_t size)
 	struct request *request = p->data;
 	size_t room = HEADER_NAME_SIZE - 1 - request->name_size;
 
-	end_value(request);
-	end_target(request);
 	if (memchr(at, ' ', size)) {
 		request->status = 400; /* trap e */
 		return -1;
 	}
+	if (request->has_head)
+		return 0; /* trap f */
+	end_value(request);
+	end_target(request);
 	/* One that is longer than all of ours is cut, and still longer. */
 	if (size > room)
 		size = room;
@@ -138,6 +143,8 @@ static int on_value(parser *p, const char *at, size_t size)
 {
 	struct request *request = p->data;
 
+	if (request->has_head)
+		return 0; /* trap f */
 	if (!request->is_value)
 		begin_value(request);
 	if (request->header != HEADER_OTHER)
@@ -379,8 +386,7 @@ static size_t parse_portion(struct request *request, const char *data,
 	bool had_head = request->has_head;
 	size_t used = execute(&request->parser, data, size);
 
-	if (!had_head)
-		request->head_size += used;
+	*(had_head ? &request->rest_size : &request->head_size) += used;
 	if (!request->is_complete && is_stopped(&request->parser))
 		refuse(request, request->status
 					? request->status
@@ -395,7 +401,9 @@ size_t request_parse(struct request *request, const char *data, size_t size)
 	while (used < size && !request->is_complete) {
 		request->has_begun = true;
 		nr = portion(request, size - used);
-		if (!nr)
+		if (request->rest_size > MAX_REQUEST_REST)
+			refuse(request, 413);
+		else if (!nr)
 			refuse(request, request->is_target ? 414 : 431);
 		else
 			used += parse_portion(request, data + used, nr);

@@ -42,6 +42,8 @@ enum request_header {
 enum {
 	/* A longer body is refused, and not read. */
 	MAX_REQUEST_BODY = 65536,
+	/* With the lengths of its chunks, and what follows the last one. */
+	MAX_REQUEST_REST = 8 * MAX_REQUEST_BODY,
 	HEADER_NAME_SIZE = 24
 };
 
@@ -61,7 +63,7 @@ struct request {
 	/* Private. */
 	parser parser;
 	bool has_head, is_target, is_value;
-	size_t head_size, body_size;
+	size_t head_size, body_size, rest_size;
 	char *text;
 	size_t text_size, text_used;
 	unsigned nr_hosts;

@@ -195,6 +195,16 @@ def forms():
         ("a chunked body",
          get("/small", "Transfer-Encoding: chunked") +
          b"3\r\nabc\r\n5;x=y\r\n12345\r\n0\r\nTrailer: x\r\n\r\n", 200, True),
+        ("what looks like headers behind a body",
+         get("/small", "Transfer-Encoding: chunked") +
+         b"0\r\nIf-None-Match: *\r\nRange: bytes=0-0\r\n\r\n", 200, True),
+        ("more of it than a head may be long",
+         get("/small", "Transfer-Encoding: chunked") + b"0\r\n" +
+         b"Range:\r\n" * 8200 + b"Range: " + b"x" * 9000 + b"\r\n\r\n",
+         200, True),
+        ("chunks that are mostly parameters",
+         get("/small", "Transfer-Encoding: chunked") +
+         (b"1;" + b"x" * 60 + b"\r\na\r\n") * 20000, 413, False),
         ("a body of 1 MB", get("/small", "Content-Length: 1000000"),
          413, False),
         ("a huge Content-Length",
