@@ -85,7 +85,7 @@ static struct part *part_of(struct worker *worker)
 
 static bool is_short_of_buffers(const struct worker *worker)
 {
-	return worker->group.nr_free < worker->group.nr_buffers / 4;
+	return worker->group.nr_free <= worker->group.nr_buffers / 4;
 }
 
 static struct piece *piece_of_buffer(struct worker *worker, char *data)

@@ -7,6 +7,9 @@
  * the buffers in which it came, and the stream is paused.  So a client that
  * asks for much and reads little costs two chunks of a file, or some heads.
  *
+ * Those buffers are the worker's: when few are left, what is kept is copied and
+ * its buffer given back, or some such clients would have them all.
+ *
  * State, and the function that moves it:
  *
  *   READING -> LOOKING [answer_request]  a file has to be opened
@@ -19,7 +22,8 @@
  *
  * (1) file is held in SENDING only; wait is linked in LOOKING only.
  * (2) Between LOOKING and READING request and its text stay as they are.
- * (3) At most MAX_CHUNKS parts of a file are in memory for a connection.
+ * (3) At most MAX_CHUNKS parts that are as large as a chunk are in memory for
+ *     a connection: of a file that is read, or a redirection.
  * (4) When the stream is gone nothing but an operation that reads may still
  *     look at a connection; then its last event frees it.
  */
@@ -34,6 +38,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum {
@@ -47,10 +52,12 @@ enum connection_state { READING, LOOKING, SENDING };
 
 /* What came and could not be looked at yet. */
 struct input {
-	char *buffer; /* data may have moved behind its end, to another one */
+	char *buffer; /* data may have moved behind its end, to another one;
+			 NULL: a copy */
 	char *data;
 	size_t size;
 	struct input *next;
+	char copy[];
 };
 
 struct connection {
@@ -140,7 +147,8 @@ static void drop_input(struct connection *c)
 	if (!c->first)
 		c->last = NULL;
 	c->nr_inputs--;
-	stream_put(worker_of(c), input->buffer);
+	if (input->buffer)
+		stream_put(worker_of(c), input->buffer);
 	free(input);
 }
 
@@ -150,17 +158,40 @@ static void drop_inputs(struct connection *c)
 		drop_input(c);
 }
 
+static bool is_short_of_buffers(const struct connection *c)
+{
+	const struct evring_group *group = &c->worker->worker.group;
+
+	return group->nr_free <= group->nr_buffers / 4;
+}
+
+/* NULL: no memory.  buffer is the input's, or was given back. */
+static struct input *input_new(struct connection *c, char *buffer, char *data,
+			       size_t size)
+{
+	bool is_copy = is_short_of_buffers(c);
+	struct input *input = malloc(sizeof(*input) + (is_copy ? size : 0));
+
+	if (input)
+		*input = (struct input){ buffer, data, size, NULL };
+	if (input && is_copy) {
+		input->buffer = NULL;
+		input->data = memcpy(input->copy, data, size);
+	}
+	if (!input || is_copy)
+		stream_put(worker_of(c), buffer);
+	return input;
+}
+
 static void keep_input(struct connection *c, char *buffer, char *data,
 		       size_t size)
 {
-	struct input *input = malloc(sizeof(*input));
+	struct input *input = input_new(c, buffer, data, size);
 
 	if (!input) {
-		stream_put(worker_of(c), buffer);
 		stream_cut(&c->stream, -ENOMEM);
 		return;
 	}
-	*input = (struct input){ buffer, data, size, NULL };
 	*(c->last ? &c->last->next : &c->first) = input;
 	c->last = input;
 	c->nr_inputs++;
@@ -533,6 +564,7 @@ static bool may_parse(const struct connection *c)
 {
 	return c->state == READING && !c->is_last && is_open(c) &&
 	       c->nr_unsent < http_options.max_unsent &&
+	       c->nr_chunks < MAX_CHUNKS &&
 	       stream_queued(&c->stream) < MAX_QUEUED;
 }
 

@@ -544,6 +544,22 @@ def greedy():
     check("nor when they go", serves())
 
 
+def hoarders():
+    """Clients that keep a worker's buffers busy: --workers 1 --buffers 16."""
+    clients = []
+    for _ in range(8):
+        c = Client(rcvbuf=4096)
+        c.send(get("/huge"))
+        clients.append(c)
+    for _ in range(25):
+        for c in clients:
+            c.send(b"G")
+        time.sleep(0.02)
+    check("clients that keep buffers busy hold up nobody", serves())
+    for c in clients:
+        c.reset()
+
+
 # ---- files that change ------------------------------------------------------
 
 

@@ -260,6 +260,13 @@ slow() {
 	stop
 }
 
+hoarders() {
+	mode=hoarders
+	start --workers 1 --buffers 16 || return
+	raw hoarders
+	stop
+}
+
 # Where this is root it would be allowed to read everything.
 unprivileged() {
 	mode=unprivileged
@@ -365,6 +372,7 @@ each --cache-bytes=0
 each --cache-seconds=0
 each --disable=multishot-accept,pbuf-ring
 slow
+hoarders
 unprivileged
 limits
 logs
