@@ -21,6 +21,7 @@ struct log {
 	struct ev_loop *loop;
 	char *filling, *writing; /* NULL: no log */
 	size_t nr_filled, nr_to_write, nr_written;
+	size_t max_write; /* in one piece */
 	time_t time;
 	char date[LOG_DATE_SIZE]; /* of time */
 	counter nr_dropped;	  /* lines */
@@ -28,7 +29,7 @@ struct log {
 
 int log_init(struct log *log, struct ev_loop *loop);
 
-/* No operation is under way.  Writes what is left. */
+/* No operation is under way.  Writes what is left, if somebody reads. */
 void log_exit(struct log *log);
 
 void log_request(struct log *log, const char *peer,

@@ -544,6 +544,37 @@ def greedy():
     check("nor when they go", serves())
 
 
+def load():
+    """Many short requests, on connections of more than one worker."""
+    nr, bad = 5000, []
+
+    def one():
+        got = tail = b""
+        count = 0
+        with Client() as c:
+            feeder = threading.Thread(
+                target=c.send, args=(get("/small") * nr,)
+            )
+            feeder.start()
+            while count < nr:
+                got = c.s.recv(65536)
+                if not got:
+                    break
+                # one that is split is counted with what follows
+                count += (tail + got).count(b"HTTP/1.1 200")
+                tail = got[-11:]
+            feeder.join()
+        if count != nr:
+            bad.append(count)
+
+    threads = [threading.Thread(target=one) for _ in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    check("%d requests on 8 connections" % (8 * nr), not bad, bad)
+
+
 def hoarders():
     """Clients that keep a worker's buffers busy: --workers 1 --buffers 16."""
     clients = []

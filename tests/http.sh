@@ -314,6 +314,47 @@ s.recv(1000)' "$port"
 	check "control characters never get there" $?
 }
 
+nr_logged() {
+	grep -c '^127.0.0.1 - - \[[^]]*\] "GET /small HTTP/1.1" 200 13$' "$1"
+}
+
+# Two workers write to the same file, which the shell did not open to append.
+shared_log() {
+	mode='shared log'
+	start --log --workers 2 || return
+	raw load
+	stop
+	[ "$(nr_logged "$dir/out")" -eq 40000 ]
+	check "a line for each of 40000 requests" $?
+}
+
+# And to a pipe, which somebody reads when it is over, or nobody.
+piped_log() {
+	mode="log to a pipe, $1"
+	rm -f "$dir/pipe"
+	mkfifo "$dir/pipe" && exec 9<>"$dir/pipe"
+	"$HTTP" --listen 127.0.0.1:0 --log --workers 2 "$root" >"$dir/pipe" \
+		2>"$dir/err" 9<&- &
+	pid=$!
+	read -r line <&9 && port=${line##*:} && read -r line <&9
+	raw load
+	reader=
+	kill -TERM "$pid"
+	if [ "$1" = read ]; then
+		timeout 60 cat "$dir/pipe" >"$dir/out" 9<&- &
+		reader=$!
+	fi
+	[ -n "$reader" ] && exec 9<&-
+	ended
+	check "ends with status 0" $?
+	exec 9<&-
+	[ -n "$reader" ] || return
+	wait "$reader"
+	# What found no room was dropped, line by line.
+	[ "$(wc -l <"$dir/out")" -eq "$(nr_logged "$dir/out")" ]
+	check "all lines are whole" $?
+}
+
 # Who reads the end of a large file while the server is told to stop.
 graceful() {
 	mode=stop
@@ -376,6 +417,9 @@ hoarders
 unprivileged
 limits
 logs
+shared_log
+piped_log read
+piped_log unread
 graceful
 ipv6
 exit "$failed"
