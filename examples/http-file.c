@@ -178,6 +178,7 @@ static void make_known(struct files *files, struct file *file)
 	file->is_known = true;
 	link_newest(files, file);
 	files->nr_known++;
+	files->nr_fds += file->fd >= 0;
 	files->nr_bytes += file->content ? file->content->size : 0;
 }
 
@@ -190,19 +191,33 @@ static void forget(struct files *files, struct file *file)
 	file->is_known = false;
 	unlink_used(files, file);
 	files->nr_known--;
+	files->nr_fds -= file->fd >= 0;
 	files->nr_bytes -= file->content ? file->content->size : 0;
+}
+
+static void drop(struct files *files, struct file *file)
+{
+	forget(files, file);
+	file_put(files, file);
+}
+
+/* There is one. */
+static struct file *oldest_open(const struct files *files)
+{
+	struct file *file = files->oldest;
+
+	while (file->fd < 0)
+		file = file->newer;
+	return file;
 }
 
 static void trim(struct files *files)
 {
-	struct file *file;
-
-	while ((file = files->oldest) &&
-	       (files->nr_known > files->limits->files ||
-		files->nr_bytes > files->limits->bytes)) {
-		forget(files, file);
-		file_put(files, file);
-	}
+	while (files->oldest && (files->nr_known > files->limits->files ||
+				 files->nr_bytes > files->limits->bytes))
+		drop(files, files->oldest);
+	while (files->nr_fds > files->limits->fds)
+		drop(files, oldest_open(files));
 }
 
 /*
@@ -610,11 +625,7 @@ int files_init(struct files *files, struct ev_loop *loop, int root,
 
 void files_exit(struct files *files)
 {
-	struct file *file;
-
-	while ((file = files->oldest)) {
-		forget(files, file);
-		file_put(files, file);
-	}
+	while (files->oldest)
+		drop(files, files->oldest);
 	free(files->buckets);
 }

@@ -58,6 +58,7 @@ struct file_wait {
 struct files_limits {
 	uint64_t files;	   /* that are known, each with an fd or its content */
 	uint64_t bytes;	   /* of content, of all */
+	uint64_t fds;	   /* of files that are known */
 	uint64_t max_size; /* of a file whose content is kept */
 	double seconds;	   /* so long it is not looked at again */
 };
@@ -69,7 +70,7 @@ struct files {
 	struct file **buckets;
 	size_t nr_buckets;
 	struct file *newest, *oldest;
-	uint64_t nr_known, nr_bytes;
+	uint64_t nr_known, nr_bytes, nr_fds; /* of those that are known */
 	counter hits, misses, opened;
 };
 

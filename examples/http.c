@@ -63,7 +63,8 @@ static const struct daemon_option options[] = {
 		  " request is read." },
 	{ .name = "cache-files", .form = "NUMBER", .kind = OPTION_COUNT,
 	  .value = &http_options.cache.files, .min = 0, .max = 1e6,
-	  .help = "Files that a worker keeps open, or the content of." },
+	  .help = "Files that a worker keeps open, or the content of."
+		  "  Fewer are kept\n\topen where RLIMIT_NOFILE wants it." },
 	{ .name = "cache-bytes", .form = "BYTES", .kind = OPTION_COUNT,
 	  .value = &http_options.cache.bytes, .min = 0, .max = 1e12,
 	  .help = "Content that a worker keeps, of all files." },
@@ -95,18 +96,30 @@ static const struct daemon_counter counters[] = {
 
 static int root = -1;
 
-/* A connection may have a file open, and what is known may, too.  Where the
-   hard limit is less, an answer may be 503. */
+/* Beside what is below: stdio, and what a worker needs for itself. */
+enum { FDS_OF_PROCESS = 32, FDS_OF_WORKER = 8 + MAX_ENDPOINTS };
+
+/*
+ * A connection may have a file open, and what is known may, too.  Where the
+ * hard limit is less, few are kept open that nobody asks for, or connections
+ * would wait for their descriptors for ever; and an answer may be 503.
+ */
 static void raise_nofile(void)
 {
+	uint64_t nr = daemon_options.workers;
+	rlim_t needed = FDS_OF_PROCESS + nr * FDS_OF_WORKER +
+			2 * daemon_options.max_connections;
+	rlim_t wanted = needed + nr * http_options.cache.files;
 	struct rlimit limit;
-	rlim_t wanted = 256 + 2 * daemon_options.max_connections +
-			daemon_options.workers * http_options.cache.files;
 
+	http_options.cache.fds = http_options.cache.files;
 	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= wanted)
 		return;
 	limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
+	if (setrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == wanted)
+		return;
+	http_options.cache.fds =
+		limit.rlim_cur > needed ? (limit.rlim_cur - needed) / nr : 0;
 }
 
 static bool is_name(const char *name)

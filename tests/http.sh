@@ -314,6 +314,31 @@ s.recv(1000)' "$port"
 	check "control characters never get there" $?
 }
 
+# What is kept open must not be what connections wait for.
+few_fds() {
+	mode='few descriptors'
+	if ! command -v prlimit >/dev/null; then
+		left_out "there is no prlimit"
+		return
+	fi
+	before='prlimit --nofile=100:100'
+	mkdir "$root/many"
+	for i in $(seq 120); do
+		truncate -s 300000 "$root/many/$i"
+	done
+	start --workers 1 --max-connections 10
+	before=
+	[ -n "$pid" ] || return
+	get --fail "$url/many/[1-120]" >"$dir/got"
+	check "more large files than descriptors" $?
+	[ "$(wc -c <"$dir/got")" -eq 36000000 ]
+	check "all of them" $?
+	[ "$(nr_fds)" -lt 90 ]
+	check "leave some to connections" $?
+	stop
+	rm -r "$root/many"
+}
+
 nr_logged() {
 	grep -c '^127.0.0.1 - - \[[^]]*\] "GET /small HTTP/1.1" 200 13$' "$1"
 }
@@ -417,6 +442,7 @@ hoarders
 unprivileged
 limits
 logs
+few_fds
 shared_log
 piped_log read
 piped_log unread
