@@ -353,7 +353,7 @@ shared_log() {
 	check "a line for each of 40000 requests" $?
 }
 
-# And to a pipe, which somebody reads when it is over, or nobody.
+# And to a pipe, which somebody reads when all is done, or nobody.
 piped_log() {
 	mode="log to a pipe, $1"
 	rm -f "$dir/pipe"
@@ -364,12 +364,12 @@ piped_log() {
 	read -r line <&9 && port=${line##*:} && read -r line <&9
 	raw load
 	reader=
-	kill -TERM "$pid"
 	if [ "$1" = read ]; then
 		timeout 60 cat "$dir/pipe" >"$dir/out" 9<&- &
 		reader=$!
+		exec 9<&-
 	fi
-	[ -n "$reader" ] && exec 9<&-
+	kill -TERM "$pid"
 	ended
 	check "ends with status 0" $?
 	exec 9<&-
