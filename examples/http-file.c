@@ -28,7 +28,8 @@
  * (1) What is in a bucket is being opened or known, and a bucket holds a
  *     reference.  A file that is known is in the list by use, too.
  * (2) A ready file does not change: who has a reference may send it.
- * (3) An open descriptor belongs to a file, or to a struct opening, or a close
+ * (3) Content that anybody has, known or not, is no more than --cache-bytes.
+ * (4) An open descriptor belongs to a file, or to a struct opening, or a close
  *     is under way.
  */
 #ifndef _GNU_SOURCE
@@ -72,8 +73,10 @@ struct opening {
 
 void content_put(struct content *content)
 {
-	if (content && !--content->refs)
-		free(content);
+	if (!content || --content->refs)
+		return;
+	count(content->content_bytes, -(uint64_t)content->room);
+	free(content);
 }
 
 static void on_closed(struct ev_loop *loop, struct evring_op *op, int revents)
@@ -401,6 +404,34 @@ static void take_stat(struct file *file, const struct statx *stat)
 			file->changed.tv_sec >= recent;
 }
 
+/* Invariant 3.  Nothing is dropped that could not help. */
+static bool make_room(struct files *files, size_t size)
+{
+	uint64_t max = files->limits->bytes;
+
+	if (files->content_bytes - files->nr_bytes + size > max)
+		return false;
+	while (files->oldest && files->content_bytes + size > max)
+		drop(files, files->oldest);
+	return files->content_bytes + size <= max;
+}
+
+/* NULL: no room, which its descriptor can do without. */
+static struct content *content_new(struct files *files, size_t size)
+{
+	struct content *content = NULL;
+
+	if (make_room(files, size))
+		content = malloc(sizeof(*content) + size);
+	if (!content)
+		return NULL;
+	content->refs = 1;
+	content->size = content->room = size;
+	content->content_bytes = &files->content_bytes;
+	count(&files->content_bytes, size);
+	return content;
+}
+
 static bool is_kept(const struct files_limits *limits, uint64_t size)
 {
 	return limits->files && size <= limits->max_size &&
@@ -420,15 +451,13 @@ static void get_content(struct opening *opening)
 	}
 	if (is_kept(opening->files->limits, file->size))
 		opening->content =
-			malloc(sizeof(struct content) + (size_t)file->size);
+			content_new(opening->files, (size_t)file->size);
 	if (!opening->content) {
 		file->fd = opening->fd;
 		opening->fd = -1;
 		finish(opening, 0);
 		return;
 	}
-	opening->content->refs = 1;
-	opening->content->size = (size_t)file->size;
 	read_on(opening);
 }
 

@@ -17,7 +17,8 @@
 /* What is sent from memory; it may outlive the file. */
 struct content {
 	unsigned refs;
-	size_t size;
+	size_t size, room;
+	counter *content_bytes; /* of its struct files */
 	char bytes[];
 };
 
@@ -57,7 +58,7 @@ struct file_wait {
 
 struct files_limits {
 	uint64_t files;	   /* that are known, each with an fd or its content */
-	uint64_t bytes;	   /* of content, of all */
+	uint64_t bytes;	   /* of content, of all, while anybody has it */
 	uint64_t fds;	   /* of files that are known */
 	uint64_t max_size; /* of a file whose content is kept */
 	double seconds;	   /* so long it is not looked at again */
@@ -71,7 +72,7 @@ struct files {
 	size_t nr_buckets;
 	struct file *newest, *oldest;
 	uint64_t nr_known, nr_bytes, nr_fds; /* of those that are known */
-	counter hits, misses, opened;
+	counter hits, misses, opened, content_bytes;
 };
 
 /* root is a directory, the caller's. */

@@ -16,9 +16,10 @@
  *	curl -r 0-99 http://127.0.0.1:8080/a
  *	kill -USR1 PID		statistics on stderr
  *
- * What it holds in memory: for each connection some KB, --max-header, and at
- * most two chunks of 64 KB of a file that it reads from; for each worker
- * --cache-bytes and --buffers.
+ * What it holds in memory: for each connection some KB, --max-header, a KB for
+ * each of --max-unsent, copies of at most some of --buffer-size that came for
+ * later requests, and at most two chunks of 64 KB of a file that it reads from;
+ * for each worker --cache-bytes and --buffers.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* O_PATH */
@@ -67,7 +68,7 @@ static const struct daemon_option options[] = {
 		  "  Fewer are kept\n\topen where RLIMIT_NOFILE wants it." },
 	{ .name = "cache-bytes", .form = "BYTES", .kind = OPTION_COUNT,
 	  .value = &http_options.cache.bytes, .min = 0, .max = 1e12,
-	  .help = "Content that a worker keeps, of all files." },
+	  .help = "Content that a worker has in memory, of all files." },
 	{ .name = "cache-max-size", .form = "BYTES", .kind = OPTION_COUNT,
 	  .value = &http_options.cache.max_size, .min = 0, .max = 1 << 24,
 	  .help = "Of a file whose content is kept." },
@@ -90,6 +91,7 @@ static const struct daemon_counter counters[] = {
 	COUNTER("file_hits", files.hits),
 	COUNTER("file_misses", files.misses),
 	COUNTER("files_opened", files.opened),
+	COUNTER("content_bytes", files.content_bytes),
 	COUNTER("log_lines_dropped", log.nr_dropped),
 };
 /* clang-format on */

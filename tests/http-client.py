@@ -14,6 +14,7 @@ if any was broken.
 import os
 import random
 import re
+import signal
 import socket
 import struct
 import sys
@@ -573,6 +574,40 @@ def load():
     for t in threads:
         t.join()
     check("%d requests on 8 connections" % (8 * nr), not bad, bad)
+
+
+def content_bytes():
+    """What the statistics say, which http.sh has put beside the root."""
+    def texts():
+        with open(os.path.join(ROOT, "..", "err")) as f:
+            return f.read().split("stats: end\n")
+
+    before = len(texts())
+    os.kill(PID, signal.SIGUSR1)
+    within(lambda: len(texts()) > before)
+    return int(re.findall(r"^content_bytes: (\d+)", texts()[-2], re.M)[-1])
+
+
+def pinned():
+    """Content that is being sent has the same limit: --cache-bytes 1M."""
+    names = ["pin%d" % i for i in range(60)]
+    for name in names:
+        write(name, b"x" * 262144)
+    clients, most = [], 0
+    for k in range(6):
+        c = Client(rcvbuf=2048)
+        # more than the kernel takes, so that some of the files are waiting
+        c.send(b"".join(get("/" + names[(10 * k + i) % 60],
+                            "Range: bytes=0-20000") for i in range(400)))
+        clients.append(c)
+    for _ in range(10):
+        most = max(most, content_bytes())
+        time.sleep(0.05)
+    check("content that waits to be sent is within the limit",
+          0 < most <= 1 << 20, most)
+    check("and the rest is served all the same", serves() and serves("pin59"))
+    for c in clients:
+        c.reset()
 
 
 def hoarders():

@@ -314,6 +314,13 @@ s.recv(1000)' "$port"
 	check "control characters never get there" $?
 }
 
+pinned() {
+	mode=pinned
+	start --workers 1 --cache-bytes 1M || return
+	raw pinned
+	stop
+}
+
 # What is kept open must not be what connections wait for.
 few_fds() {
 	mode='few descriptors'
@@ -443,6 +450,7 @@ unprivileged
 limits
 logs
 few_fds
+pinned
 shared_log
 piped_log read
 piped_log unread
