@@ -372,13 +372,25 @@ static int begin(struct worker *worker)
 	return -ENOMEM;
 }
 
-static void stop(struct worker *worker)
+/* Asked once more by cut(): the kernel may not have taken the request. */
+static void stop_receivers(struct worker *worker)
 {
 	struct part *part = part_of(worker);
 
 	for (unsigned i = 0; i < part->nr_receivers; i++)
 		evring_recv_stop(worker->loop, &part->receivers[i].recv);
+}
+
+static void stop(struct worker *worker)
+{
+	stop_receivers(worker);
 	stream_stop_all(worker);
+}
+
+static void cut(struct worker *worker)
+{
+	stop_receivers(worker);
+	stream_cut_all(worker);
 }
 
 static void end(struct worker *worker)
@@ -392,5 +404,5 @@ static void end(struct worker *worker)
 	free(part);
 }
 
-const struct echo_style echo_operations = { begin, on_connection,  on_udp,
-					    stop,  stream_cut_all, end };
+const struct echo_style echo_operations = { begin, on_connection, on_udp,
+					    stop,  cut,		  end };
