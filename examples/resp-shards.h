@@ -4,9 +4,11 @@
  *
  * Any worker serves any client, so any thread uses any store.  Which one has a
  * key is a matter of the key's hash.  A lock is held for one key at a time, for
- * as long as it takes to copy a value: commands on several keys lock one after
- * the other, and are not one step for who looks on from another worker.  With
- * one worker nothing is locked, and they are.
+ * as long as it takes to copy a value, and to evict what has to make room for
+ * it: commands on several keys lock one after the other, and are not one step
+ * for who looks on from another worker.  With one worker nothing is locked, and
+ * they are.  (Longer is what FLUSHALL takes: all that a store has is freed
+ * under its lock.)
  *
  * Keys that are due are deleted by the worker with the number of the store.  It
  * waits for the first of them; who makes one that is due sooner wakes it.

@@ -88,8 +88,9 @@ static const struct daemon_option options[] = {
 		  " --memory." },
 	{ .name = "stall", .form = "SECONDS", .kind = OPTION_SECONDS,
 	  .value = &resp_options.stall, .min = 0, .max = 86400,
-	  .help = "Close a connection that takes no replies, or does not go on"
-		  " with a\n\trequest, for so long; 0 for never." },
+	  .help = "Close a connection whose commands wait for it to take"
+		  " replies, or that\n\tdoes not go on with a request, for so"
+		  " long; 0 for never." },
 };
 
 #define COUNTER(text, member) { text, offsetof(struct cache, member) }

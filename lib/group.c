@@ -228,7 +228,8 @@ bool evr_group_grow(struct evring_group *group)
 {
 	if (group->is_plain || group->unused == NO_BUFFER)
 		return false;
-	group->nr_wanted *= 2;
+	if (group->nr_wanted < group->nr_buffers)
+		group->nr_wanted *= 2;
 	refill(group);
 	return true;
 }
