@@ -242,10 +242,18 @@ static void send_replies(struct client *client)
 	}
 }
 
+/* Nothing is left but that it takes its replies. */
+static bool is_leaving(const struct client *client)
+{
+	return client->is_ending || client->is_stopping ||
+	       client->stream.has_peer_end;
+}
+
 /* Who holds our memory has to go on. */
 static void watch(struct client *client)
 {
-	bool is_watched = client->is_blocked || client->query_size > 0;
+	bool is_watched = client->is_blocked || client->query_size > 0 ||
+			  is_leaving(client);
 	double limit = daemon_options.idle;
 
 	if (is_watched == client->is_watched)
@@ -329,6 +337,7 @@ static void on_sent(struct stream *stream, struct evring_piece *pieces, int res)
 /* What it sent before is answered. */
 static void on_peer_end(struct stream *stream)
 {
+	watch(client_of(stream));
 	if (!client_of(stream)->is_blocked)
 		stream_finish(stream);
 }
@@ -338,6 +347,7 @@ static void on_stop(struct stream *stream)
 	struct client *client = client_of(stream);
 
 	client->is_stopping = true;
+	watch(client);
 	if (!client->is_blocked)
 		stream_finish(stream);
 }

@@ -89,8 +89,9 @@ static const struct daemon_option options[] = {
 	{ .name = "stall", .form = "SECONDS", .kind = OPTION_SECONDS,
 	  .value = &resp_options.stall, .min = 0, .max = 86400,
 	  .help = "Close a connection whose commands wait for it to take"
-		  " replies, or that\n\tdoes not go on with a request, for so"
-		  " long; 0 for never." },
+		  " replies, that\n\tdoes not go on with a request, or that has"
+		  " ended and does not take the\n\trest, for so long; 0 for"
+		  " never." },
 };
 
 #define COUNTER(text, member) { text, offsetof(struct cache, member) }

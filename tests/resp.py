@@ -603,7 +603,7 @@ def greedy():
 
 
 #
-# stalled: --stall=0.5
+# stalled: --stall=0.5 --max-connections=10, so that high water is a megabyte
 #
 
 def is_ended_within(client, seconds):
@@ -628,6 +628,21 @@ def stalled():
             check("one that takes no replies is closed",
                   within(20, lambda: int(
                       info(other)["connected_clients"]) == 2))
+
+    with Client() as other, Client(window=4096) as client:
+        other("SET", "small", b"v" * 10_000)
+
+        def holds_more_than(size):
+            return int(info(other)["mem_clients_normal"]) > size
+
+        for _ in range(5000):
+            client.send(command("GET", "small"))
+            if holds_more_than(300_000) and not within(
+                    0.3, lambda: not holds_more_than(300_000)):
+                break
+        client.socket.shutdown(socket.SHUT_WR)
+        check("one that has ended and takes no replies is closed, too",
+              within(20, lambda: not holds_more_than(10_000)))
 
 
 #

@@ -282,7 +282,7 @@ greedy() {
 	play tight
 	stop
 	mode='impatient'
-	start --stall 0.5 || return
+	start --stall 0.5 --max-connections 10 || return # high water: 1 MiB
 	play stalled
 	stop
 }
