@@ -358,7 +358,8 @@ struct evring_group {
 	struct io_uring_buf_ring *ring;
 	uint64_t ring_id, process;
 	unsigned is_plain, id, unused, last_added;
-	unsigned nr_given, nr_wanted, nr_puts, nr_active, nr_users;
+	unsigned nr_given, nr_wanted, nr_taken, grown_at, nr_puts, nr_active,
+		nr_users;
 	struct evring_recv *first_waiting[2], *last_waiting[2];
 	uint64_t reserved[8];
 };

@@ -66,7 +66,8 @@ enum {
 	LAST_ID = 65535,
 	NOBODY = 0xffff, /* no buffer has been in this place */
 	NO_BUFFER = MAX_BUFFERS,
-	WANTED = 16 /* in the ring, to begin with */
+	WANTED = 16,  /* in the ring, to begin with */
+	LEARNT = 1024 /* taken, until half as many may do as after a crowd */
 };
 
 #define HUGE_SIZE ((size_t)2 << 20)
@@ -228,8 +229,11 @@ bool evr_group_grow(struct evring_group *group)
 {
 	if (group->is_plain || group->unused == NO_BUFFER)
 		return false;
-	if (group->nr_wanted < group->nr_buffers)
+	if (group->nr_taken - group->grown_at >= group->nr_wanted &&
+	    group->nr_wanted < group->nr_buffers) {
 		group->nr_wanted *= 2;
+		group->grown_at = group->nr_taken;
+	}
 	refill(group);
 	return true;
 }
@@ -372,6 +376,13 @@ static void hold(struct evring_group *group, struct evr_buffer *b, int size,
 	set_provided(group, b, is_provided);
 }
 
+/* What a crowd needed is not needed for ever. */
+static void count_taken(struct evring_group *group)
+{
+	if (++group->nr_taken % LEARNT == 0 && group->nr_wanted > WANTED)
+		group->nr_wanted /= 2;
+}
+
 int evr_group_share(const struct evring_group *group, unsigned i, int size)
 {
 	unsigned len = group->buffers[i].len;
@@ -399,6 +410,7 @@ char *evr_group_take(struct evring_group *group, unsigned i, int size,
 		size -= share;
 		i = b->next;
 	} while (size > 0);
+	count_taken(group);
 	refill(group);
 	return data;
 }

@@ -399,29 +399,56 @@ START_TEST(messages_cost_no_request_each)
 }
 END_TEST
 
+/* Of 1024 of 64 bytes, for so many messages, one after the other. */
+static int count_buffers(struct conn *conn, int nr_messages)
+{
+	bool is_used[1024] = { false };
+	int i, k, nr_used = 0;
+
+	conn->keep = true;
+	for (i = 0; i < nr_messages; i++) {
+		send_some(conn, 64);
+		run_until(conn->nr_received == conn->nr_sent);
+		for (k = 0; k < conn->nr_held; k++)
+			is_used[((char *)conn->held[k] - group.memory) / 64] =
+				true;
+		put_held(conn);
+	}
+	for (i = 0; i < 1024; i++)
+		nr_used += is_used[i];
+	return nr_used;
+}
+
 /* The memory that was used last is used again, not the next of all. */
 START_TEST(few_buffers_are_used_where_few_are_needed)
 {
 	struct conn conn;
-	bool is_used[1024] = { false };
-	int i, nr_used = 0;
-	size_t k;
 
 	set_up(_i, 1024, 64);
 	open_conn(&conn);
-	conn.keep = true;
-	for (i = 0; i < 500; i++) {
-		send_some(&conn, 64);
-		run_until(conn.nr_received == conn.nr_sent);
-		for (k = 0; k < (size_t)conn.nr_held; k++)
-			is_used[((char *)conn.held[k] - group.memory) / 64] =
-				true;
-		put_held(&conn);
-	}
-	for (k = 0; k < ARRAY_SIZE(is_used); k++)
-		nr_used += is_used[k];
-	ck_assert_int_le(nr_used, 32);
+	ck_assert_int_le(count_buffers(&conn, 500), 32);
 	finish_conn(&conn, _i);
+	tear_down();
+}
+END_TEST
+
+/* What a crowd needed at once is not in use for ever. */
+START_TEST(few_buffers_are_used_again_after_a_crowd)
+{
+	struct conn crowd[NR_CROWD];
+	int i;
+
+	set_up(_i, 1024, 64);
+	for (i = 0; i < NR_CROWD; i++) {
+		open_conn(&crowd[i]);
+		send_some(&crowd[i], 64);
+	}
+	for (i = 0; i < NR_CROWD; i++)
+		run_until(crowd[i].nr_received == crowd[i].nr_sent);
+	count_buffers(&crowd[0], 5000);
+	ck_assert_int_le(count_buffers(&crowd[0], 200), 32);
+	for (i = 0; i < NR_CROWD; i++)
+		finish_conn(&crowd[i], _i);
 	tear_down();
 }
 END_TEST
@@ -1742,6 +1769,7 @@ static const struct {
 	{ "streams", &buffers_are_put_back_in_any_order, false },
 	{ "streams", &messages_cost_no_request_each, false },
 	{ "streams", &few_buffers_are_used_where_few_are_needed, false },
+	{ "streams", &few_buffers_are_used_again_after_a_crowd, false },
 	{ "streams", &a_crowd_gets_all_buffers_that_there_are, false },
 	{ "streams", &order_holds_in_nested_runs, false },
 	{ "streams", &what_the_kernel_made_shorter_counts_as_it_is, false },
