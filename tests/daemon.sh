@@ -11,8 +11,8 @@
 #
 # shellcheck disable=SC2317 # trap and within call functions by name
 
-# shellcheck source-path=SCRIPTDIR source=common.sh
-. "${0%/*}/common.sh"
+# shellcheck source-path=SCRIPTDIR source=daemon/common.sh
+. "${0%/*}/daemon/common.sh"
 ECHO=${ECHO:-./examples/echo}
 CLIENT=${CLIENT:-./tests/daemon/client}
 FILTER=${FILTER:-./tests/info/filter}
@@ -21,19 +21,7 @@ export LC_ALL=C
 [ -x "$ECHO" ] || skip "there is no program $ECHO"
 [ -x "$CLIENT" ] || skip "there is no program $CLIENT"
 
-dir=$(mktemp -d) || skip "mktemp made no directory"
 deadline=$(($(date +%s) + 600)) # if all waits were in vain
-pid=
-clients=
-
-finish() {
-	# shellcheck disable=SC2086 # a list of numbers
-	[ -z "$clients" ] || kill $clients 2>/dev/null
-	[ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null
-	rm -rf "$dir"
-}
-trap finish EXIT
-trap 'exit 1' HUP INT TERM
 
 on_failure() {
 	for file in "$dir/err" "$dir/client"; do
@@ -41,79 +29,16 @@ on_failure() {
 	done
 }
 
-contains() {
-	grep -q -- "$2" "$1" 2>/dev/null
-}
-
-is_ready_or_over() {
-	contains "$dir/out" '^ready ' || is_over "$pid"
-}
-
-# start OPTION...: the daemon, on $port; sets pid
+# start OPTION...: the daemon
 start() {
-	: >"$dir/out"
-	: >"$dir/err"
 	# shellcheck disable=SC2086 # a command and its options
-	$ECHO_WRAP "$ECHO" --style "$style" --listen 127.0.0.1:0 "$@" \
-		>"$dir/out" 2>"$dir/err" &
-	pid=$!
-	within 30 is_ready_or_over
-	port=$(sed -n 's/^listening tcp .*://p' "$dir/out")
-	contains "$dir/out" '^ready ' && return
-	check "starts" 1
-	kill -KILL "$pid" 2>/dev/null
-	ended
-	return 1
-}
-
-# ended: waits for the daemon; the status is its own, or 1 if it had to be shot
-ended() {
-	within 30 is_over "$pid" || kill -KILL "$pid"
-	wait "$pid"
-	status=$?
-	pid=
-	return "$status"
-}
-
-stop() {
-	kill -TERM "$pid"
-	ended
-	check "ends with status 0" $?
+	launch $ECHO_WRAP "$ECHO" --style "$style" --listen 127.0.0.1:0 "$@" ||
+		give_up
 }
 
 play() {
 	timeout 200 "$CLIENT" "$1" "$port" ${2:+"$2"} >"$dir/played" \
 		2>"$dir/client"
-}
-
-value() {
-	sed -n "s/^$1: //p" "$dir/err" | tail -n 1
-}
-
-nr_stats() {
-	grep -c '^stats: end$' "$dir/err"
-}
-
-has_more_stats() {
-	[ "$(nr_stats)" -gt "$1" ]
-}
-
-fresh_stats() {
-	before=$(nr_stats)
-	kill -USR1 "$pid" && within 10 has_more_stats "$before"
-}
-
-# stat_is KEY OPERATOR NUMBER, as in: stat_is tcp_requests -ge 1
-stat_is() {
-	fresh_stats && test "$(value "$1")" "$2" "$3" 2>/dev/null
-}
-
-nr_descriptors() {
-	find "/proc/$pid/fd" -mindepth 1 | wc -l
-}
-
-has_descriptors() {
-	[ "$(nr_descriptors)" -eq "$1" ]
 }
 
 has_line() {

@@ -14,8 +14,8 @@
 # shellcheck disable=SC2094 # cmp and a client read the same file, none writes
 # shellcheck disable=SC2317 # trap and within call functions by name
 
-# shellcheck source-path=SCRIPTDIR source=common.sh
-. "${0%/*}/common.sh"
+# shellcheck source-path=SCRIPTDIR source=daemon/common.sh
+. "${0%/*}/daemon/common.sh"
 ECHO=${ECHO:-./examples/echo}
 style=${ECHO_STYLE:-watchers}
 export LC_ALL=C
@@ -25,59 +25,15 @@ for tool in socat timeout cmp; do
 	command -v "$tool" >/dev/null || skip "there is no $tool"
 done
 
-dir=$(mktemp -d) || skip "mktemp made no directory"
 deadline=$(($(date +%s) + 600)) # if all waits were in vain
-pid=
-clients=
 
-finish() {
-	# shellcheck disable=SC2086 # a list of numbers
-	[ -z "$clients" ] || kill $clients 2>/dev/null
-	[ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null
-	rm -rf "$dir"
-}
-trap finish EXIT
-trap 'exit 1' HUP INT TERM
-
-on_failure() {
-	[ ! -s "$dir/err" ] || sed 's/^/# stderr: /' "$dir/err" | tail -n 8
-}
-
-contains() {
-	grep -q -- "$2" "$1" 2>/dev/null
-}
-
-is_ready_or_over() {
-	contains "$dir/out" '^ready ' || is_over "$pid"
-}
-
-# start COMMAND...: sets pid; out and err are what it prints.  They are emptied
-# first: the shell does not wait for the process that opens them.
 start() {
-	: >"$dir/out"
-	: >"$dir/err"
-	"$@" >"$dir/out" 2>"$dir/err" &
-	pid=$!
-	within 10 is_ready_or_over
-	contains "$dir/out" '^ready ' && return
-	check "starts" 1
-	kill -KILL "$pid" 2>/dev/null
-	ended
-	return 1
+	launch "$@" || give_up
 }
 
 # With one worker: what is counted, or is to be full, is all in one loop.
 run_echo() {
 	exec "$ECHO" --style "$style" --workers 1 "$@"
-}
-
-# ended: waits for the daemon; the status is its own, or 1 if it had to be shot
-ended() {
-	within 20 is_over "$pid" || kill -KILL "$pid"
-	wait "$pid"
-	status=$?
-	pid=
-	return "$status"
 }
 
 stop() {
@@ -116,28 +72,6 @@ release() {
 	# shellcheck disable=SC2086 # a list of numbers
 	[ -z "$clients" ] || kill $clients 2>/dev/null
 	clients=
-}
-
-value() {
-	sed -n "s/^$1: //p" "$dir/err" | tail -n 1
-}
-
-nr_stats() {
-	grep -c '^stats: end$' "$dir/err"
-}
-
-has_more_stats() {
-	[ "$(nr_stats)" -gt "$1" ]
-}
-
-fresh_stats() {
-	before=$(nr_stats)
-	kill -USR1 "$pid" && within 5 has_more_stats "$before"
-}
-
-# stat_is KEY OPERATOR NUMBER, as in: stat_is tcp_requests -ge 1
-stat_is() {
-	fresh_stats && test "$(value "$1")" "$2" "$3" 2>/dev/null
 }
 
 # is_calm SECONDS TURNS: there are fewer in that time.  What spins has thousands.

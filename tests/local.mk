@@ -36,8 +36,8 @@ check_scripts = \
 	%D%/run-late.sh \
 	%D%/run-loops.sh \
 	%D%/run-stats.sh
-EXTRA_DIST += $(check_scripts) %D%/common.sh %D%/http-client.py %D%/resp.py \
-	%D%/proxy-cases.py
+EXTRA_DIST += $(check_scripts) %D%/common.sh %D%/daemon/common.sh \
+	%D%/http-client.py %D%/proxy-cases.py %D%/resp.py
 TESTS += $(check_scripts)
 
 # Who info.sh asks, and under what.

@@ -14,8 +14,8 @@
 #
 # shellcheck disable=SC2317 # trap and within call functions by name
 
-# shellcheck source-path=SCRIPTDIR source=common.sh
-. "${0%/*}/common.sh"
+# shellcheck source-path=SCRIPTDIR source=daemon/common.sh
+. "${0%/*}/daemon/common.sh"
 RESP=${RESP:-./examples/resp}
 CASES=${0%/*}/resp.py
 export LC_ALL=C
@@ -23,65 +23,18 @@ export LC_ALL=C
 [ -x "$RESP" ] || skip "there is no program $RESP"
 command -v timeout >/dev/null || skip "there is no timeout"
 
-dir=$(mktemp -d) || skip "mktemp made no directory"
 deadline=$(($(date +%s) + 900)) # if all waits were in vain
-pid=
-other=
 other_port=
 
-finish() {
-	[ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null
-	[ -z "$other" ] || kill -KILL "$other" 2>/dev/null
-	rm -rf "$dir"
-}
-trap finish EXIT
-trap 'exit 1' HUP INT TERM
-
-on_failure() {
-	[ ! -s "$dir/err" ] || sed 's/^/# stderr: /' "$dir/err" | tail -n 8
-}
-
-contains() {
-	grep -q -- "$2" "$1" 2>/dev/null
-}
-
-is_ready_or_over() {
-	contains "$dir/out" '^ready ' || is_over "$pid"
-}
-
-# start OPTION...: sets pid and port
+# start OPTION...
 start() {
-	: >"$dir/out"
-	: >"$dir/err"
-	"$RESP" --listen 127.0.0.1:0 "$@" >"$dir/out" 2>"$dir/err" &
-	pid=$!
-	within 20 is_ready_or_over
-	port=$(sed -n 's/^listening tcp 127.0.0.1://p' "$dir/out")
-	contains "$dir/out" '^ready ' && return
+	launch "$RESP" --listen 127.0.0.1:0 "$@" && return
 	contains "$dir/err" 'no io_uring\|forbidden' && {
 		wait "$pid"
 		pid=
 		skip "no ring here: $(head -n 1 "$dir/err")"
 	}
-	check "starts" 1
-	kill -KILL "$pid" 2>/dev/null
-	ended
-	return 1
-}
-
-# ended: waits for the daemon; the status is its own, or 1 if it had to be shot
-ended() {
-	within 20 is_over "$pid" || kill -KILL "$pid"
-	wait "$pid"
-	status=$?
-	pid=
-	return "$status"
-}
-
-stop() {
-	kill -TERM "$pid"
-	ended
-	check "ends with status 0" $?
+	give_up
 }
 
 # play GROUP: what resp.py says is what holds
@@ -102,14 +55,6 @@ play() {
 
 cli() {
 	timeout 30 redis-cli -p "$port" "$@"
-}
-
-nr_fds() {
-	find "/proc/$pid/fd" -mindepth 1 | wc -l
-}
-
-has_fds() {
-	[ "$(nr_fds)" -le "$1" ]
 }
 
 #
@@ -215,11 +160,11 @@ start_other() {
 		(cd "$dir" && exec redis-server --port "$other_port" \
 			--bind 127.0.0.1 --save "" --appendonly no \
 			--databases 1 --daemonize no >other.log 2>&1) &
-		other=$!
+		clients=$!
 		within 10 other_is_ready && return
-		kill -KILL "$other" 2>/dev/null
-		wait "$other" 2>/dev/null
-		other='' other_port=''
+		kill -KILL "$clients" 2>/dev/null
+		wait "$clients" 2>/dev/null
+		clients='' other_port=''
 	done
 }
 
@@ -228,10 +173,10 @@ other_is_ready() {
 }
 
 stop_other() {
-	[ -n "$other" ] || return
-	kill -TERM "$other"
-	wait "$other"
-	other='' other_port=''
+	[ -n "$clients" ] || return
+	kill -TERM "$clients"
+	wait "$clients"
+	clients='' other_port=''
 }
 
 #
@@ -243,13 +188,13 @@ served() {
 	mode=$1
 	shift
 	start "$@" || return
-	before=$(nr_fds)
+	before=$(nr_descriptors)
 	play commands
 	play protocol
 	play times
 	redis_cli
 	redis_benchmark
-	within 10 has_fds "$before"
+	within 10 has_descriptors "$before"
 	check "no descriptor is left" $?
 	stop
 }
