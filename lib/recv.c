@@ -18,9 +18,9 @@
  *    callbacks may run the loop, where the next completion comes, or end the
  *    watcher by detaching the loop.
  * g) On AF_UNIX it may never tell the end of the stream, when that came
- * together with data (from Linux 6.17, when such sockets began to say that they
- * are empty; liburing issue 1549; with POLL_FIRST also after its fix).  There
- *    one request receives once, or all that there is (trap c).
+ *    together with data (from Linux 6.17, when such sockets began to say that
+ *    they are empty; liburing issue 1549; with POLL_FIRST also after its fix).
+ *    There one request receives once, or all that there is (trap c).
  *
  * States of an active watcher, and the function that moves it.  In each it has
  * an operation, in the kernel or parked.

@@ -871,6 +871,11 @@ bool evr_ring_is_guarded(const struct evr_ring *ring)
  * trial
  */
 
+static bool has_request(const struct io_uring_probe *probe, int opcode)
+{
+	return probe && io_uring_opcode_supported(probe, opcode);
+}
+
 static unsigned seen_features(struct evr_ring *ring)
 {
 	unsigned features = ring->uring.features;
@@ -881,30 +886,27 @@ static unsigned seen_features(struct evr_ring *ring)
 		seen &= ~(unsigned)EVR_HAVE_CQE_SKIP;
 	if (!(features & IORING_FEAT_RSRC_TAGS)) /* of the same release */
 		seen &= ~(unsigned)EVR_HAVE_MULTISHOT_POLL;
-	if (!(features & IORING_FEAT_MIN_TIMEOUT))
-		seen &= ~(unsigned)EVR_HAVE_MIN_WAIT;
+	if (!(features & IORING_FEAT_MIN_TIMEOUT)) /* likewise the second */
+		seen &= ~(unsigned)(EVR_HAVE_MIN_WAIT | EVR_HAVE_PBUF_INC);
 	if (!(features & IORING_FEAT_NO_IOWAIT))
 		seen &= ~(unsigned)EVR_HAVE_NO_IOWAIT;
 	if (!(features & IORING_FEAT_RECVSEND_BUNDLE))
 		seen &= ~(unsigned)EVR_HAVE_RECV_BUNDLE;
-	if (!(features & IORING_FEAT_MIN_TIMEOUT)) /* of the same release */
-		seen &= ~(unsigned)EVR_HAVE_PBUF_INC;
 	probe = io_uring_get_probe_ring(&ring->uring);
-	if (!probe || !io_uring_opcode_supported(probe, IORING_OP_SOCKET))
-		seen &= ~(unsigned)EVR_HAVE_PBUF_RING; /* of the same release */
-	if (!probe || !io_uring_opcode_supported(probe, IORING_OP_SEND_ZC))
-		seen &= ~(unsigned)EVR_HAVE_MULTISHOT_RECV; /* likewise */
-	if (!probe || !io_uring_opcode_supported(probe, EVR_OP_EPOLL_WAIT))
-		seen &= ~(unsigned)EVR_HAVE_EPOLL_WAIT;
-	if (!probe || !io_uring_opcode_supported(probe, IORING_OP_SOCKET))
-		seen &= ~(unsigned)EVR_HAVE_MULTISHOT_ACCEPT; /* as old */
-	if (!probe || !io_uring_opcode_supported(probe, IORING_OP_SENDMSG_ZC))
+	if (!has_request(probe, IORING_OP_SOCKET)) /* of the same release */
+		seen &= ~(unsigned)(EVR_HAVE_PBUF_RING |
+				    EVR_HAVE_MULTISHOT_ACCEPT);
+	if (!has_request(probe, IORING_OP_SEND_ZC)) /* likewise */
+		seen &= ~(unsigned)EVR_HAVE_MULTISHOT_RECV;
+	if (!has_request(probe, IORING_OP_SENDMSG_ZC))
 		seen &= ~(unsigned)EVR_HAVE_SEND_ZC;
-	if (!probe || !io_uring_opcode_supported(probe, IORING_OP_EPOLL_CTL) ||
+	if (!has_request(probe, IORING_OP_MSG_RING))
+		seen &= ~(unsigned)EVR_HAVE_MSG_RING;
+	if (!has_request(probe, EVR_OP_EPOLL_WAIT))
+		seen &= ~(unsigned)EVR_HAVE_EPOLL_WAIT;
+	if (!has_request(probe, IORING_OP_EPOLL_CTL) ||
 	    sync_cancel(ring, 0) != -ENOENT)
 		seen &= ~(unsigned)EVR_HAVE_EPOLL_CTL;
-	if (!probe || !io_uring_opcode_supported(probe, IORING_OP_MSG_RING))
-		seen &= ~(unsigned)EVR_HAVE_MSG_RING;
 	if (evr_ring_send(-1, 0) != -EBADF) /* it looked for the ring */
 		seen &= ~(unsigned)EVR_HAVE_SYNC_MSG;
 	io_uring_free_probe(probe);

@@ -20,10 +20,10 @@
  *    may not.
  * b) With MSG_WAITALL the kernel goes on after a short send, and a send that is
  *    cancelled or fails says how much was sent before.  But one that had to
- * wait too often is handed to a kernel thread, which would be busy with it
- * until the peer has read all, or with O_NONBLOCK answers -EAGAIN or less than
- *    all.  Hence the limit for the bytes of a request, and a poll request after
- *    -EAGAIN.
+ *    wait too often is handed to a kernel thread, which would be busy with it
+ *    until the peer has read all, or with O_NONBLOCK answers -EAGAIN or less
+ *    than all.  Hence the limit for the bytes of a request, and a poll request
+ *    after -EAGAIN.
  * c) A zero-copy request answers twice: when it was sent (or failed), with
  *    F_MORE, and when the network has let go of the bytes.  In between it is
  *    not in the way of other requests, but its operation is in use.  The last
