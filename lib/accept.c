@@ -44,6 +44,7 @@
 #include <poll.h>
 
 #include "bind.h"
+#include "op.h"
 
 enum state { ACCEPTING, POLLING, PAUSED, ENDING };
 
@@ -100,12 +101,9 @@ static int ask(struct ev_loop *loop, struct evring_accept *accept,
 	       enum state state)
 {
 	struct io_uring_sqe *sqe;
-	int r, error = errno;
+	int r = evr_op_start(loop, &accept->op, &sqe);
 
-	sqe = evring_op_start(loop, &accept->op);
-	r = sqe ? 0 : -errno;
-	errno = error;
-	if (!sqe)
+	if (r < 0)
 		return r;
 	if (state == ACCEPTING)
 		prep_accept(loop, accept, sqe);

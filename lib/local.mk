@@ -13,7 +13,7 @@ evr_sources = \
 	%D%/flight.c %D%/flight.h \
 	%D%/group.c %D%/group.h \
 	%D%/layout.c %D%/layout.h \
-	%D%/op.c \
+	%D%/op.c %D%/op.h \
 	%D%/poll.c %D%/poll.h \
 	%D%/port.c %D%/port.h \
 	%D%/post.c \

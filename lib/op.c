@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <evring.h>
 
+#include "op.h"
+
 #include "bind.h"
 
 enum { MAX_FILES = 1 << 20 };
@@ -27,14 +29,24 @@ static int start(struct ev_loop *loop, struct evring_op *op,
 	return poll ? evr_poll_start(poll, op, ret_sqe) : -ENXIO;
 }
 
+int evr_op_start(struct ev_loop *loop, struct evring_op *op,
+		 struct io_uring_sqe **ret_sqe)
+{
+	int error = errno;
+	int r = start(loop, op, ret_sqe);
+
+	errno = error;
+	return r;
+}
+
 EVR_API struct io_uring_sqe *evring_op_start(struct ev_loop *loop,
 					     struct evring_op *op)
 {
 	struct io_uring_sqe *sqe = NULL;
-	int error = errno;
-	int r = start(loop, op, &sqe);
+	int r = evr_op_start(loop, op, &sqe);
 
-	errno = r < 0 ? -r : error;
+	if (evr_unlikely(r < 0))
+		errno = -r;
 	return sqe;
 }
 

@@ -51,6 +51,7 @@
 #include <poll.h>
 
 #include "bind.h"
+#include "op.h"
 
 enum {
 	MAX_BYTES = 1 << 18, /* in a request (trap b) */
@@ -112,17 +113,6 @@ static unsigned free_op(const struct evring_send *send)
 	return i;
 }
 
-static int start_op(struct ev_loop *loop, struct evring_op *op,
-		    struct io_uring_sqe **ret_sqe)
-{
-	int r, error = errno;
-
-	*ret_sqe = evring_op_start(loop, op);
-	r = *ret_sqe ? 0 : -errno;
-	errno = error;
-	return r;
-}
-
 /* Of the request that sends from now on.  Returns 0 or -errno. */
 static int take_op(struct ev_loop *loop, struct evring_send *send,
 		   struct io_uring_sqe **ret_sqe)
@@ -136,7 +126,7 @@ static int take_op(struct ev_loop *loop, struct evring_send *send,
 	op->priority = send->op.priority;
 	if (i)
 		op->data = send;
-	r = start_op(loop, op, ret_sqe);
+	r = evr_op_start(loop, op, ret_sqe);
 	send->op.active = r < 0 ? active : 1;
 	if (r < 0)
 		return r;

@@ -61,7 +61,7 @@ never 'watchers for sockets know nothing of libev' "$ev" accept.c send.c
 never 'layout, bind and flight know nothing of io_uring' \
 	"$uring|io_uring_|IORING_" layout.[ch] bind.[ch] flight.[ch] port.[ch]
 never 'no header of ours brings in libev or liburing but ring.h' \
-	"$ev|include <liburing" evr.h bind.h group.h layout.h poll.h port.h \
+	"$ev|include <liburing" evr.h bind.h group.h layout.h op.h poll.h port.h \
 	probe.h self.h waker.h evring.h evring-embed.h evring-net.h
 never 'nor does what is public of messages' "$ev" post.c
 never 'ring knows nothing of the environment' 'getenv' \
