@@ -126,7 +126,18 @@ static void read_options(int argc, char **argv, const char *about,
 		errx(1, "see --help");
 }
 
-static void stay_on_cpu(void)
+void bench_stay_on(unsigned cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	if (cpu < CPU_SETSIZE)
+		CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		err(1, "CPU %u", cpu);
+}
+
+static void choose_cpu(void)
 {
 	cpu_set_t set;
 	unsigned cpu;
@@ -137,11 +148,6 @@ static void stay_on_cpu(void)
 		if (CPU_ISSET(CPU_SETSIZE - 1 - cpu, &set))
 			bench_common.cpu = CPU_SETSIZE - 1 - cpu;
 	}
-	CPU_ZERO(&set);
-	if (bench_common.cpu < CPU_SETSIZE)
-		CPU_SET(bench_common.cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set))
-		err(1, "CPU %u", bench_common.cpu);
 }
 
 /* The model name of the first CPU, "unknown CPU" where there is none. */
@@ -187,7 +193,8 @@ void bench_begin(int argc, char **argv, const char *about,
 	if (!bench_common.rounds)
 		errx(1, "--rounds: at least 1");
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	stay_on_cpu();
+	choose_cpu();
+	bench_stay_on(bench_common.cpu);
 	printf("%s\n", about);
 	print_machine();
 }
@@ -285,6 +292,16 @@ double bench_paired_difference(const struct bench_series *series,
 
 	for (i = 0; i < nr; i++)
 		series->sorted[i] = series->value[i] - base->value[i];
+	return sorted_at(series->sorted, nr, 0.5);
+}
+
+double bench_paired_ratio(const struct bench_series *series,
+			  const struct bench_series *base)
+{
+	unsigned i, nr = series->nr < base->nr ? series->nr : base->nr;
+
+	for (i = 0; i < nr; i++)
+		series->sorted[i] = series->value[i] / base->value[i];
 	return sorted_at(series->sorted, nr, 0.5);
 }
 

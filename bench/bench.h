@@ -52,6 +52,9 @@ extern struct bench_common bench_common;
 void bench_begin(int argc, char **argv, const char *about,
 		 const struct bench_option *options);
 
+/* The calling thread runs on this CPU alone from now on. */
+void bench_stay_on(unsigned cpu);
+
 /*
  * End the program with a message unless this is called again within so many
  * seconds: a loop that lost an event, or never returns, must not hang for ever.
@@ -88,6 +91,10 @@ double bench_quarter(const struct bench_series *series);
 /* The median of series[i] - base[i], of what was measured in one round. */
 double bench_paired_difference(const struct bench_series *series,
 			       const struct bench_series *base);
+
+/* The median of series[i] / base[i]. */
+double bench_paired_ratio(const struct bench_series *series,
+			  const struct bench_series *base);
 
 /* "met" or "missed". */
 const char *bench_verdict(bool met);

@@ -225,14 +225,8 @@ static void partner_got(struct mailbox *box, struct evring_message *message)
 
 static void go_elsewhere(void)
 {
-	cpu_set_t set;
-
-	if (!is_apart)
-		return;
-	CPU_ZERO(&set);
-	CPU_SET(bench_common.cpu ? bench_common.cpu - 1 : 1, &set);
-	if (sched_setaffinity(0, sizeof(set), &set))
-		err(1, "another CPU");
+	if (is_apart)
+		bench_stay_on(bench_common.cpu ? bench_common.cpu - 1 : 1);
 }
 
 /* Of the messages it has any will do: they are all the same. */

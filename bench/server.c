@@ -4,10 +4,16 @@
  * message: by hand on liburing, on evring's operations and its watchers for
  * sockets, on libev's watchers, and on other event libraries.
  *
- * The server is a process on one CPU, the clients are this process on another:
- * each sends a message, waits until all of it has come back, and sends the
- * next.  Servers take turns; CPU time is what the kernel counted for the
- * process between the first and the last message of a round (user and system).
+ * The server is a process, the clients are this process: each sends a message,
+ * waits until all of it has come back, and sends the next.  Both are on one
+ * CPU and do not interrupt each other (SCHED_BATCH): the server runs when the
+ * clients wait for it, and finds the messages of all of them, as a server does
+ * that has no time to spare.  With --server-cpu it has a CPU of its own: it is
+ * as fast as its clients then, sleeps between their messages, and much of what
+ * is measured is falling asleep and waking up.
+ *
+ * Servers take turns; CPU time is what the kernel counted for the process
+ * between the first and the last message of a round (user and system).
  * After that, and apart from it, the same clients talk on while the kernel
  * counts the system calls of the server (calls.h).  The server on liburing is
  * there twice: a difference as large as that of "again" means nothing.
@@ -16,7 +22,7 @@
 
 #include <arpa/inet.h>
 #include <err.h>
-#include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>
@@ -75,7 +81,8 @@ enum {
 	CALLS_SHARE = 4 /* of the messages, one in so many for counting */
 };
 
-static unsigned nr_messages = 40000, server_cpu, only_size, only_nr_clients;
+static unsigned nr_messages = 40000, server_cpu = UINT_MAX;
+static unsigned only_size, only_nr_clients;
 static const char *only_servers;
 static bool counts_calls;
 
@@ -86,7 +93,7 @@ static unsigned nr_chosen;
 /* clang-format off */
 static const struct bench_option options[] = {
 	{ "messages", &nr_messages, BENCH_NUMBER, "in each round" },
-	{ "server-cpu", &server_cpu, BENCH_NUMBER, "CPU of the servers" },
+	{ "server-cpu", &server_cpu, BENCH_NUMBER, "one of its own" },
 	{ "size", &only_size, BENCH_NUMBER, "of a message, 0: 64 and 4096" },
 	{ "clients", &only_nr_clients, BENCH_NUMBER, "0: 1, 16, 256 and 1000" },
 	{ "server", &only_servers, BENCH_TEXT, "names, with commas between" },
@@ -107,16 +114,6 @@ struct running {
 	clockid_t clock; /* of its CPU time */
 	struct sockaddr_in address;
 };
-
-static void stay_on(unsigned cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set) < 0)
-		err(1, "CPU %u", cpu);
-}
 
 static int open_listener(struct sockaddr_in *ret_address)
 {
@@ -144,7 +141,7 @@ static void start_server(struct running *running,
 		err(1, "fork");
 	if (!running->pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		stay_on(server_cpu);
+		bench_stay_on(server_cpu);
 		server->serve(fd);
 		_exit(1);
 	}
@@ -303,21 +300,15 @@ static void measure(const struct cell *cell, const struct echo_server *server,
 	stop_server(&running);
 }
 
-static void print_ratio(double value, double base)
-{
-	if (base > 0)
-		printf(" %5.2f", value / base);
-	else
-		printf("     -");
-}
-
-/* Of the medians and of the minima; none if base was not chosen. */
+/* Of what was measured in one round, and of the minima. */
 static void print_ratios(const struct bench_series *series,
 			 const struct bench_series *base)
 {
-	print_ratio(bench_median(series), base->nr ? bench_median(base) : 0);
-	print_ratio(bench_min(series), base->nr ? bench_min(base) : 0);
-	printf(" ");
+	if (base->nr)
+		printf(" %5.2f %5.2f ", bench_paired_ratio(series, base),
+		       bench_min(series) / bench_min(base));
+	else
+		printf("     -     - ");
 }
 
 static void print_server(const struct cell *cell, enum server_idx idx,
@@ -458,11 +449,25 @@ static void begin_counting(void)
 		printf("left out: system calls: %s\n", why);
 }
 
+static void choose_cpu(void)
+{
+	const struct sched_param param = { 0 };
+
+	if (server_cpu == UINT_MAX)
+		server_cpu = bench_common.cpu;
+	if (server_cpu == bench_common.cpu &&
+	    sched_setscheduler(0, SCHED_BATCH, &param))
+		err(1, "SCHED_BATCH");
+	printf("servers on CPU %u, clients on CPU %u\n", server_cpu,
+	       bench_common.cpu);
+}
+
 int main(int argc, char **argv)
 {
 	bench_begin(argc, argv, "server - CPU and system calls for a message",
 		    options);
 	check_options();
+	choose_cpu();
 	choose_servers();
 	print_libraries();
 	begin_counting();

@@ -27,18 +27,6 @@ extern const struct echo_server echo_libevent;
 const char *echo_libuv_version(void);
 const char *echo_libevent_version(void);
 
-enum { ECHO_BACKLOG = 1000 };
-
-enum {
-	ECHO_BUFFER_SIZE = 4096,
-
-	/*
-	 * What those on a ring do where many talk at once: the ends of two
-	 * waits are at least so far apart, or so many completions.
-	 */
-	ECHO_CROWD = 64, /* connections */
-	ECHO_COLLECT_US = 50,
-	ECHO_COLLECT_EVENTS = 32
-};
+enum { ECHO_BACKLOG = 1000, ECHO_BUFFER_SIZE = 4096 };
 
 #endif

@@ -10,7 +10,6 @@
 #include <ev.h>
 #include <evring.h>
 #include <liburing.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -39,16 +38,6 @@ struct connection {
 static struct ev_loop *the_loop;
 static struct echo_buffers buffers;
 static struct piece pieces[ECHO_NR_BUFFERS];
-
-static int nr_connections;
-
-static void count_connections(int change)
-{
-	bool is_crowd = (nr_connections += change) >= ECHO_CROWD;
-
-	evring_set_collect(the_loop, is_crowd ? ECHO_COLLECT_US / 1e6 : 0.,
-			   ECHO_COLLECT_EVENTS);
-}
 
 static struct io_uring_sqe *start(evring_op *op)
 {
@@ -104,7 +93,6 @@ static void leave(struct connection *c)
 	}
 	close(c->fd);
 	free(c);
-	count_connections(-1);
 }
 
 static void on_receive(struct ev_loop *loop, evring_op *op, int revents)
@@ -171,7 +159,6 @@ static void on_accept(struct ev_loop *loop, evring_op *op, int revents)
 	c->fd = op->res;
 	c->first = -1;
 	start_receive(c);
-	count_connections(1);
 }
 
 static void serve(int listener)

@@ -8,7 +8,6 @@
 #include <err.h>
 #include <ev.h>
 #include <evring-net.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -27,23 +26,12 @@ struct connection {
 static struct evring_group group;
 static struct evring_piece pieces[NR_BUFFERS]; /* one for each buffer */
 
-static int nr_connections;
-
-static void count_connections(struct ev_loop *loop, int change)
-{
-	bool is_crowd = (nr_connections += change) >= ECHO_CROWD;
-
-	evring_set_collect(loop, is_crowd ? ECHO_COLLECT_US / 1e6 : 0.,
-			   ECHO_COLLECT_EVENTS);
-}
-
-static void leave(struct ev_loop *loop, struct connection *c)
+static void leave(struct connection *c)
 {
 	if (ev_is_active(&c->recv) || ev_is_active(&c->send))
 		return;
 	close(c->recv.fd);
 	free(c);
-	count_connections(loop, -1);
 }
 
 static void give_back(struct evring_piece *piece)
@@ -58,7 +46,7 @@ static void on_data(struct ev_loop *loop, evring_recv *recv, void *data,
 	struct evring_piece *piece;
 
 	if (size <= 0) {
-		leave(loop, c);
+		leave(c);
 		return;
 	}
 	piece = &pieces[((char *)data - group.memory) / group.size];
@@ -78,7 +66,7 @@ static void on_sent(struct ev_loop *loop, struct evring_send *send,
 	if (res < 0)
 		evring_recv_stop(loop, &c->recv);
 	if (!ev_is_active(&c->recv))
-		leave(loop, c);
+		leave(c);
 }
 
 static void on_connection(struct ev_loop *loop, struct evring_accept *accept,
@@ -95,7 +83,6 @@ static void on_connection(struct ev_loop *loop, struct evring_accept *accept,
 	c->recv.op.data = c->send.op.data = c;
 	if (evring_recv_start(loop, &c->recv) < 0)
 		errx(1, "evring_recv_start");
-	count_connections(loop, 1);
 }
 
 static void serve(int listener)

@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <liburing.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "echo.h"
@@ -46,8 +45,6 @@ struct connection {
 static struct io_uring ring;
 static struct echo_buffers buffers;
 static struct piece pieces[ECHO_NR_BUFFERS];
-
-static int nr_connections;
 
 static struct io_uring_sqe *get_sqe(struct request *request)
 {
@@ -103,7 +100,6 @@ static void leave(struct connection *c)
 	}
 	close(c->fd);
 	free(c);
-	nr_connections--;
 }
 
 static void on_accept(int res)
@@ -117,7 +113,6 @@ static void on_accept(int res)
 	c->fd = res;
 	c->first = -1;
 	start_receive(c);
-	nr_connections++;
 }
 
 static void on_receive(struct connection *c, int res, unsigned flags)
@@ -192,32 +187,6 @@ static void make_ring(void)
 	echo_buffers_init(&buffers, &ring);
 }
 
-static long long now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
-}
-
-/* At least ECHO_COLLECT_US after the last wait, where many talk. */
-static void submit_and_wait(void)
-{
-	static long long last;
-	/* liburing has no min-wait without a timeout. */
-	struct __kernel_timespec hour = { .tv_sec = 3600 };
-	struct io_uring_cqe *cqe;
-	long long left = last + ECHO_COLLECT_US - now_us();
-
-	if (nr_connections >= ECHO_CROWD && left > 0)
-		io_uring_submit_and_wait_min_timeout(&ring, &cqe,
-						     ECHO_COLLECT_EVENTS, &hour,
-						     (unsigned)left, NULL);
-	else
-		io_uring_submit_and_wait(&ring, 1);
-	last = now_us();
-}
-
 static void serve(int listener)
 {
 	static struct request accepting = { ACCEPT, NULL };
@@ -228,7 +197,7 @@ static void serve(int listener)
 	io_uring_prep_multishot_accept(get_sqe(&accepting), listener, NULL,
 				       NULL, 0);
 	for (;;) {
-		submit_and_wait();
+		io_uring_submit_and_wait(&ring, 1);
 		nr = 0;
 		io_uring_for_each_cqe(&ring, head, cqe)
 		{
