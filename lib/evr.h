@@ -18,6 +18,11 @@
 #define evr_likely(x)	__builtin_expect(!!(x), 1)
 #define evr_unlikely(x) __builtin_expect(!!(x), 0)
 
+static inline int evr_clamp(int value, int min, int max)
+{
+	return value < min ? min : value > max ? max : value;
+}
+
 /* What each is for, and the kernel that brought it: the table in probe.c. */
 enum evr_have {
 	EVR_HAVE_REGION = 1u << 0,

@@ -104,11 +104,6 @@ unsigned evr_flight_reserve(struct evr_flight *flight, unsigned nr)
  * lanes
  */
 
-static int clamp(int priority, int min, int max)
-{
-	return priority < min ? min : priority > max ? max : priority;
-}
-
 /* From start to last event the same, or the last could come first. */
 static struct evr_lane *lane_of(struct evr_flight *flight,
 				const struct evring_op *op)
@@ -207,8 +202,8 @@ static void link_op(struct evr_flight *flight, struct evring_op *op, int parked)
 	struct evring_op **list;
 
 	op->active = 1;
-	op->lane = parked |
-		   (1 + clamp(op->priority, EV_MINPRI, EV_MAXPRI) - EV_MINPRI);
+	op->lane = parked | (1 + evr_clamp(op->priority, EV_MINPRI, EV_MAXPRI) -
+			     EV_MINPRI);
 	list = list_of(flight, op);
 	op->prev = NULL;
 	op->next = *list;
@@ -293,8 +288,8 @@ void evr_flight_init(struct evr_flight *flight, const struct evr_host *host)
 	for (i = 0; i < EVR_NR_LANES; i++) {
 		ev_init(&flight->lanes[i].watcher, lane_invoked);
 		ev_set_priority(&flight->lanes[i].watcher,
-				clamp(i + EV_MINPRI, layout->min_priority,
-				      layout->max_priority));
+				evr_clamp(i + EV_MINPRI, layout->min_priority,
+					  layout->max_priority));
 		flight->lanes[i].watcher.data = flight;
 		flight->lanes[i].first = -1;
 	}

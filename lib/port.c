@@ -207,13 +207,6 @@ static_assert(offsetof(struct evring_port, op) == 0,
 	      "the watcher that libev knows is the port");
 
 /* As libev's ev_*_start() does: its queues are an array by priority. */
-static int valid_priority(int priority)
-{
-	if (priority < EV_MINPRI)
-		return EV_MINPRI;
-	return priority > EV_MAXPRI ? EV_MAXPRI : priority;
-}
-
 static void set_waker(struct evring_port *port, struct evr_waker *waker)
 {
 	store(&port->waker, (void *)waker);
@@ -241,7 +234,7 @@ void evr_ports_set_waker(struct evr_ports *ports, struct evr_waker *waker)
 void evr_ports_add(struct evr_ports *ports, struct evring_port *port)
 {
 	port->op.active = 1;
-	port->op.priority = valid_priority(port->op.priority);
+	port->op.priority = evr_clamp(port->op.priority, EV_MINPRI, EV_MAXPRI);
 	port->op.cb = port_invoked;
 	port->set = ports;
 	port->prev = NULL;
