@@ -110,7 +110,9 @@ struct evring_stats {
 	uint64_t ops;		/* operations started */
 	uint64_t op_events;	/* what the kernel answered to these: less than
 				   the events where a ring went with them */
-	uint64_t reserved[17];
+	uint64_t spins;		/* waits that began with watching */
+	uint64_t spin_hits;	/* of these, ended by it: without a sleep */
+	uint64_t reserved[15];
 };
 
 /*
@@ -146,7 +148,9 @@ struct evring_config {
 	 */
 	struct evring_stats *stats;
 
-	uint64_t reserved[12];
+	double spin; /* as evring_set_spin(); 0: off */
+
+	uint64_t reserved[11];
 };
 
 /*
@@ -248,6 +252,37 @@ int evring_stats(struct ev_loop *loop, struct evring_stats *ret_stats);
 int evring_set_collect(struct ev_loop *loop, double seconds, unsigned events);
 
 /*
+ * Let loop look before it sleeps: a turn that blocks first watches its ring for
+ * up to seconds, without a system call, and sleeps only if nothing came.  What
+ * comes meanwhile is heard of without falling asleep and being woken, which on
+ * a quiet machine is most of the time that a small request takes; the price is
+ * CPU time, of which other threads on this CPU get less.  Timers stay exact,
+ * and turns that may not block do not.  While loop collects (see above) it does
+ * not spin.
+ *
+ * seconds: 0 switches off, which is the default; at most 1; some 50e-6 for a
+ * partner on the same machine.  Or EVRING_SPIN_AUTO: up to 100e-6, and only
+ * while events have been coming sooner than that; a loop whose events are rare,
+ * or whose partners need the CPU that it watches on, soon does not spin.
+ *
+ * It holds until the loop is detached, destroyed or loses its ring, also when
+ * the ring is made anew.  May be called at any time from outside the release
+ * and acquire callbacks.
+ *
+ * While a loop spins, a child that is forked has a mapping of its ring until it
+ * runs or destroys the loop, calls exec or ends, even if it closes all fds.
+ *
+ * Returns 0, or, with everything as it was:
+ *   -EINVAL  loop is NULL or not attached, or has lost its ring; or seconds is
+ *            neither EVRING_SPIN_AUTO nor from 0 to 1
+ *   -EBADF, or what mmap() says of another file  the program has closed the fd
+ *            of the ring
+ *   -ENOMEM  no memory
+ */
+#define EVRING_SPIN_AUTO (-1.)
+int evring_set_spin(struct ev_loop *loop, double seconds);
+
+/*
  * Operations
  *
  * Any request that liburing can prepare is a watcher of the loop, as long as it
@@ -305,8 +340,8 @@ int evring_set_collect(struct ev_loop *loop, double seconds, unsigned events);
  * result if it was there already, or with -ECANCELED, whether the kernel did
  * something or not.  That takes some 50 ms; or for as long as it takes what
  * cannot be cancelled; or until a child that was forked meanwhile, and has the
- * fd of the ring, has called exec or ended.  Before the first turn a loop may
- * be handed on with operations.
+ * fd of the ring (or of a loop that spins its mapping), has called exec or
+ * ended.  Before the first turn a loop may be handed on with operations.
  */
 struct io_uring;
 struct io_uring_sqe;

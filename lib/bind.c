@@ -30,6 +30,7 @@
 
 #include "bind.h"
 #include "probe.h"
+#include "spin.h"
 
 #define KNOWN_FLAGS                                                            \
 	(EVRING_REQUIRE_REGION | EVRING_USER_REGION | EVRING_ALLOW_NONE |      \
@@ -198,7 +199,7 @@ static int check_config(const struct evring_config *config, unsigned *ret_have)
 	static const uint64_t none[sizeof(config->reserved) / sizeof(uint64_t)];
 
 	if (config->flags & ~(unsigned)KNOWN_FLAGS ||
-	    config->entries > MAX_ENTRIES ||
+	    config->entries > MAX_ENTRIES || !evr_spin_is_valid(config->spin) ||
 	    memcmp(config->reserved, none, sizeof(none)))
 		return -EINVAL;
 	return evr_probe(config->disable, ret_have);
@@ -211,6 +212,7 @@ static int new_binding(struct binding **ret_binding, struct ev_loop *loop,
 		.have = have,
 		.entries = config->entries,
 		.user_region = config->flags & EVRING_USER_REGION,
+		.spin = config->spin,
 		.stats = config->stats,
 	};
 	struct binding *b = calloc(1, sizeof(*b));
@@ -423,6 +425,19 @@ EVR_API int evring_set_collect(struct ev_loop *loop, double seconds,
 	if (!poll || !is_interval(seconds))
 		return -EINVAL;
 	r = evr_poll_set_collect(poll, seconds, events);
+	errno = error;
+	return r;
+}
+
+EVR_API int evring_set_spin(struct ev_loop *loop, double seconds)
+{
+	struct evr_poll *poll = evr_bind_find(loop);
+	int error = errno;
+	int r;
+
+	if (!poll || !evr_spin_is_valid(seconds))
+		return -EINVAL;
+	r = evr_poll_set_spin(poll, seconds);
 	errno = error;
 	return r;
 }

@@ -22,6 +22,7 @@ evr_sources = \
 	%D%/ring.c %D%/ring.h \
 	%D%/self.c %D%/self.h \
 	%D%/send.c \
+	%D%/spin.c %D%/spin.h \
 	%D%/text.c \
 	%D%/uapi.h \
 	%D%/waker.c %D%/waker.h

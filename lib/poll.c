@@ -85,6 +85,7 @@
 #include "port.h"
 #include "probe.h"
 #include "ring.h"
+#include "spin.h"
 #include "waker.h"
 
 /*
@@ -167,6 +168,8 @@ struct evr_poll {
 	enum home_state state;
 	bool in_ring; /* EPOLL_WAIT; otherwise the polled form */
 	bool look;    /* polled form: epoll_wait (0) may find something */
+
+	struct evr_spin spin; /* unless there is an interval: */
 
 	/* Turns that block are so far apart; 0: as they come. */
 	double interval;
@@ -270,6 +273,8 @@ static int make_ring(struct evr_poll *p, struct evr_ring_config config)
 		return -ENOMEM;
 	}
 	p->changes = changes;
+	if (evr_spin_is_on(&p->spin)) /* without a view it does not watch */
+		(void)evr_ring_open_view(&p->ring);
 	p->ring_id = new_ring_id();
 	p->state = IDLE;
 	p->look = true;
@@ -382,6 +387,8 @@ int evr_poll_new(struct evr_poll **ret_poll, const struct evr_host *host,
 		p->lost = true;
 	} else if (!resize_events(p, FIRST_EVENTS) || !adopt_fds(p)) {
 		r = -ENOMEM;
+	} else {
+		r = evr_poll_set_spin(p, config->spin);
 	}
 	if (r < 0) {
 		evr_poll_free(p);
@@ -1346,8 +1353,11 @@ static int enter_ring(struct evr_poll *p, double timeout)
 	    !evr_ring_has_news(&p->ring))
 		return 0;
 	p->called = true;
-	return timeout > 0. ? evr_ring_wait(&p->ring, to_ns(timeout))
-			    : evr_ring_submit(&p->ring);
+	if (timeout <= 0.)
+		return evr_ring_submit(&p->ring);
+	if (evr_unlikely(evr_spin_is_on(&p->spin)) && p->interval <= 0.)
+		return evr_spin_wait(&p->spin, &p->ring, to_ns(timeout));
+	return evr_ring_wait(&p->ring, to_ns(timeout));
 }
 
 /* What came in an enter that returned r. */
@@ -1534,6 +1544,20 @@ int evr_poll_set_collect(struct evr_poll *p, double seconds, unsigned events)
 	p->interval = events == 1 ? 0. : seconds;
 	p->nr_collected = events;
 	return 0;
+}
+
+/* In a child the next ring will have a view. */
+int evr_poll_set_spin(struct evr_poll *p, double seconds)
+{
+	int r = 0;
+
+	if (p->lost)
+		return -EINVAL;
+	if (seconds != 0. && evr_ring_is_mapped(&p->ring))
+		r = evr_ring_open_view(&p->ring);
+	if (r >= 0)
+		evr_spin_set(&p->spin, seconds);
+	return r;
 }
 
 /*

@@ -12,6 +12,7 @@ struct evr_poll_config {
 	unsigned have;
 	unsigned entries;
 	bool user_region;
+	double spin;		    /* as evring_config.spin, valid */
 	struct evring_stats *stats; /* as evring_config.stats */
 };
 
@@ -43,6 +44,9 @@ bool evr_poll_turn(struct evr_poll *poll, double timeout);
 /* evring_set_collect(), with valid arguments and while there is a ring. */
 int evr_poll_set_collect(struct evr_poll *poll, double seconds,
 			 unsigned events);
+
+/* evring_set_spin(), with valid seconds. */
+int evr_poll_set_spin(struct evr_poll *poll, double seconds);
 
 struct io_uring_sqe;
 struct evring_port;

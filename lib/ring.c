@@ -21,8 +21,9 @@
  *    dereferences the offset when a wait times out, and it has no way to pass
  *    NO_IOWAIT.  (liburing issue 1567.)
  * d) The region is shared memory: a child that wrote to it would change its
- *    parent's timeouts.  So all mappings are left out of a fork, and a child
- *    must not even unmap them: by then something else may lie there.
+ *    parent's timeouts.  So all mappings that can be written to are left out of
+ *    a fork, and a child must not even unmap them: by then something else may
+ *    lie there.
  * e) A ring fd registered with a thread means another ring, or nothing, in
  *    every other thread.  We keep the number ourselves: liburing would
  *    unregister it in whatever thread closes the ring.
@@ -552,6 +553,67 @@ bool evr_ring_has_news(const struct evr_ring *ring)
 		       (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
 }
 
+/* Where it stands in the view. */
+static const unsigned *in_view(const struct evr_ring *ring, const void *where)
+{
+	return (const void *)(ring->view +
+			      ((const char *)where -
+			       (const char *)ring->uring.sq.ring_ptr));
+}
+
+/* The fd may be another ring's by now (trap g).  Nobody else writes there, and
+   the kernel reads it in an enter only. */
+static bool is_view_ours(const struct evr_ring *ring)
+{
+	unsigned *tail = ring->uring.sq.ktail, was = *tail;
+	const unsigned *seen = in_view(ring, tail);
+	bool is_ours;
+
+	IO_URING_WRITE_ONCE(*tail, was + 1);
+	is_ours = IO_URING_READ_ONCE(*seen) == was + 1;
+	IO_URING_WRITE_ONCE(*tail, was);
+	return is_ours && IO_URING_READ_ONCE(*seen) == was;
+}
+
+static void close_view(struct evr_ring *ring)
+{
+	if (ring->view)
+		munmap((void *)(uintptr_t)ring->view, ring->uring.sq.ring_sz);
+	ring->view = NULL;
+}
+
+int evr_ring_open_view(struct evr_ring *ring)
+{
+	struct io_uring *uring = &ring->uring;
+	void *view;
+
+	if (ring->view)
+		return 0;
+	if (uring->cq.ring_ptr != uring->sq.ring_ptr || uring->ring_fd < 0)
+		return -ENOTSUP;
+	view = mmap(NULL, uring->sq.ring_sz, PROT_READ, MAP_SHARED,
+		    uring->ring_fd, IORING_OFF_SQ_RING);
+	if (view == MAP_FAILED)
+		return -errno;
+	ring->view = view;
+	if (is_view_ours(ring))
+		return 0;
+	close_view(ring);
+	return -EBADF;
+}
+
+bool evr_ring_view_has_news(const struct evr_ring *ring)
+{
+	const struct io_uring *uring = &ring->uring;
+	const unsigned *head = in_view(ring, uring->cq.khead);
+	const unsigned *tail = in_view(ring, uring->cq.ktail);
+	const unsigned *flags = in_view(ring, uring->sq.kflags);
+
+	return IO_URING_READ_ONCE(*tail) != IO_URING_READ_ONCE(*head) ||
+	       IO_URING_READ_ONCE(*flags) &
+		       (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
+}
+
 bool evr_ring_has_overflown(const struct evr_ring *ring)
 {
 	return IO_URING_READ_ONCE(*ring->uring.sq.kflags) &
@@ -694,9 +756,10 @@ static bool fd_is_ring(int fd)
 	return r != -EBADF && r != -EOPNOTSUPP && r != -ENOTTY;
 }
 
-/* A child has the fd and none of the mappings (trap d). */
+/* A child has the fd and of the mappings only the view (trap d). */
 static void exit_in_child(struct evr_ring *ring)
 {
+	close_view(ring);
 	if (fd_is_ring(ring->uring.ring_fd))
 		close(ring->uring.ring_fd);
 	ring->stand_in = -1;
@@ -741,6 +804,7 @@ static void close_ring(struct evr_ring *ring)
 	}
 	end_requests(ring);
 	unregister_ring_fd(ring);
+	close_view(ring);
 	if (fd_is_ring(ring->uring.ring_fd))
 		replace_fd(ring);
 	else

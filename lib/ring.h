@@ -59,6 +59,13 @@ struct evr_ring {
 	unsigned wait_flags;  /* besides, in one that may sleep */
 
 	/*
+	 * The queues once more, to look at only, NULL before
+	 * evr_ring_open_view(): unlike the others this mapping is also in a
+	 * forked child, because a signal handler may fork while we look.
+	 */
+	const char *view;
+
+	/*
 	 * When the ring fd is closed, its number becomes another name of this
 	 * one; -1: nobody's, also where that failed.  The caller's, who keeps
 	 * it until then.
@@ -166,6 +173,15 @@ int evr_ring_collect(struct evr_ring *ring, int64_t timeout_ns, int64_t min_ns,
  * without sleeping.
  */
 int evr_ring_submit(struct evr_ring *ring);
+
+/* For evr_ring_view_has_news().  Returns 0 or -errno. */
+int evr_ring_open_view(struct evr_ring *ring);
+
+/*
+ * evr_ring_has_news(), for looking again and again.  In a child that a signal
+ * handler forks meanwhile it says what the parent sees, and does no harm.
+ */
+bool evr_ring_view_has_news(const struct evr_ring *ring);
 
 /* Submit what was filled, and no more. */
 int evr_ring_flush(struct evr_ring *ring);

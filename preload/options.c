@@ -8,6 +8,7 @@
 
 #include "options.h"
 
+#include <evring.h>
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -47,17 +48,17 @@ static bool parse_switch(const char *value, const char *on, const char *off,
 	return true;
 }
 
+/* That evring_config.spin may be. */
+static const double MAX_SPIN = 1.;
+
 static bool set_spin(struct evr_options *options, const char *value)
 {
-	double seconds;
+	double seconds = EVRING_SPIN_AUTO;
 
-	if (!strcmp(value, "auto")) {
-		options->wants_spin = true;
-		return true;
-	}
-	if (!parse_time(value, &seconds))
+	if (strcmp(value, "auto") &&
+	    (!parse_time(value, &seconds) || seconds > MAX_SPIN))
 		return false;
-	options->wants_spin = seconds > 0.;
+	options->spin = seconds;
 	return true;
 }
 
@@ -164,7 +165,8 @@ const struct evr_option evr_options_table[] = {
 	  "names of features, as `evring info` prints them, with commas", false,
 	  set_disable },
 	{ "require",  "EVRING_REQUIRE",  "1 or 0", true, set_require },
-	{ "spin",     "EVRING_SPIN",     TIME_FORM ", or auto", false,
+	{ "spin",     "EVRING_SPIN",
+	  "a time of at most 1s, as in 50us, or 0, or auto", false,
 	  set_spin },
 	{ "collect",  "EVRING_COLLECT",  TIME_FORM, false, set_collect },
 	{ "stats",    "EVRING_STATS",

@@ -16,7 +16,7 @@ struct evr_options {
 	enum evr_option_tier tier; /* the highest one to use */
 	const char *disable;	   /* of EVRING_DISABLE; NULL: none */
 	double collect;		   /* seconds; 0: no collecting */
-	bool wants_spin;
+	double spin;		   /* evring_config.spin */
 	bool require; /* end the program rather than leave it on epoll */
 	bool stats;
 	int stats_signal; /* 0: at exit only */

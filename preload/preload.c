@@ -118,7 +118,8 @@ static int attach_as_wanted(const struct evr_library *library,
 {
 	struct evring_config config = { .flags = EVRING_GIVE_WAY,
 					.disable = options.disable,
-					.stats = stats };
+					.stats = stats,
+					.spin = options.spin };
 	int r;
 
 	if (options.require && options.tier == EVR_REGION)

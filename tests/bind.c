@@ -86,7 +86,7 @@ static const struct {
 	{ "one entry too many", -EINVAL, { .entries = 32769 } },
 	{ "all entries", -EINVAL, { .entries = (unsigned)-1 } },
 	{ "first reserved", -EINVAL, { .reserved = { 1 } } },
-	{ "last reserved", -EINVAL, { .reserved = { [11] = 1ull << 63 } } },
+	{ "last reserved", -EINVAL, { .reserved = { [10] = 1ull << 63 } } },
 	{ "unknown name", -EINVAL, { .disable = "regions" } },
 	{ "unknown name last", -EINVAL, { .disable = "region,no-such" } },
 	{ "no region to require",
@@ -408,6 +408,93 @@ START_TEST(collecting_ends_when_told_and_with_the_attachment)
 	ck_assert_int_eq(count_fds(), nr_fds);
 	ck_assert_int_eq(evring_attach(loop, NULL), 0);
 	ck_assert(!is_collecting(loop));
+	ev_loop_destroy(loop);
+}
+END_TEST
+
+static const struct {
+	double seconds;
+	int error;
+} spins[] = {
+	{ -1e-9, -EINVAL },
+	{ -0.5, -EINVAL },
+	{ -2., -EINVAL },
+	{ NAN, -EINVAL },
+	{ INFINITY, -EINVAL },
+	{ 1.001, -EINVAL },
+	{ EVRING_SPIN_AUTO, 0 },
+	{ 0., 0 },
+	{ 1., 0 },
+};
+
+START_TEST(spin_is_checked)
+{
+	struct evring_config config = { .spin = spins[_i].seconds };
+	struct ev_loop *loop = new_loop();
+
+	ck_assert_int_eq(evring_set_spin(NULL, spins[_i].seconds), -EINVAL);
+	ck_assert_int_eq(evring_set_spin(loop, spins[_i].seconds), -EINVAL);
+	ck_assert_int_eq(evring_attach(loop, &config), spins[_i].error);
+	if (spins[_i].error) {
+		ck_assert(is_untouched(loop));
+		ck_assert_int_eq(evring_attach(loop, NULL), 0);
+	}
+	errno = 12345;
+	ck_assert_int_eq(evring_set_spin(loop, spins[_i].seconds),
+			 spins[_i].error);
+	ck_assert_int_eq(errno, 12345);
+	ck_assert(is_attached(loop));
+	ck_assert_int_eq(evring_detach(loop), 0);
+	ck_assert_int_eq(evring_set_spin(loop, spins[_i].seconds), -EINVAL);
+	ev_loop_destroy(loop);
+}
+END_TEST
+
+static void ignore_timer(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	(void)loop;
+	(void)w;
+	(void)revents;
+}
+
+/* Does a turn look before it sleeps?  It sleeps for long enough. */
+static bool is_spinning(struct ev_loop *loop)
+{
+	struct evring_stats before, after;
+	ev_timer timer;
+
+	ck_assert_int_eq(evring_stats(loop, &before), 0);
+	ev_now_update(loop);
+	ev_timer_init(&timer, ignore_timer, 0.2, 0.);
+	ev_timer_start(loop, &timer);
+	ev_run(loop, EVRUN_ONCE);
+	ev_timer_stop(loop, &timer);
+	ck_assert_int_eq(evring_stats(loop, &after), 0);
+	ck_assert_uint_eq(after.spin_hits, before.spin_hits);
+	return after.spins > before.spins;
+}
+
+START_TEST(spinning_ends_when_told_and_with_the_attachment)
+{
+	struct evring_config config = { .spin = 1e-4 };
+	struct ev_loop *loop = new_loop();
+
+	ck_assert_int_eq(evring_attach(loop, &config), 0);
+	ck_assert(is_spinning(loop));
+	ck_assert_int_eq(evring_set_spin(loop, 2.), -EINVAL);
+	ck_assert(is_spinning(loop));
+	ck_assert_int_eq(evring_set_spin(loop, 0.), 0);
+	ck_assert(!is_spinning(loop));
+	ck_assert_int_eq(evring_set_spin(loop, 1e-4), 0);
+	ck_assert(is_spinning(loop));
+	if (!evring_set_collect(loop, 0.01, 0)) {
+		ck_assert(!is_spinning(loop));
+		ck_assert_int_eq(evring_set_collect(loop, 0., 0), 0);
+	}
+	ck_assert(is_spinning(loop));
+	ck_assert_int_eq(evring_detach(loop), 0);
+	ck_assert_int_eq(evring_attach(loop, NULL), 0);
+	ck_assert(!is_spinning(loop));
 	ev_loop_destroy(loop);
 }
 END_TEST
@@ -1210,13 +1297,6 @@ START_TEST(all_fds_closed_by_the_program)
 }
 END_TEST
 
-static void ignore_timer(struct ev_loop *loop, ev_timer *w, int revents)
-{
-	(void)loop;
-	(void)w;
-	(void)revents;
-}
-
 /* A turn that sleeps and so needs the ring. */
 static void sleep_a_turn(struct ev_loop *loop)
 {
@@ -1488,6 +1568,8 @@ static void add_refusals(Suite *suite)
 	tcase_add_test(tcase, detach_without_attach_is_invalid);
 	tcase_add_test(tcase, stats_are_counted_where_the_caller_wants);
 	tcase_add_test(tcase, stats_need_a_place);
+	tcase_add_loop_test(tcase, spin_is_checked, 0, ARRAY_SIZE(spins));
+	tcase_add_test(tcase, spinning_ends_when_told_and_with_the_attachment);
 	tcase_add_loop_test(tcase, interval_to_collect_in_is_checked, 0,
 			    (int)ARRAY_SIZE(intervals));
 	tcase_add_test(tcase, collecting_needs_min_wait);

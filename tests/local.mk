@@ -79,6 +79,7 @@ unit_tests = \
 	%D%/scale.t \
 	%D%/self.t \
 	%D%/send.t \
+	%D%/spin.t \
 	%D%/text.t
 
 %C%_accept_t_SOURCES = %D%/accept.c $(test_common)
@@ -145,6 +146,9 @@ unit_tests = \
 %C%_send_t_SOURCES = %D%/send.c $(test_common)
 %C%_send_t_CFLAGS = $(test_cflags)
 %C%_send_t_LDADD = $(test_libs)
+%C%_spin_t_SOURCES = %D%/spin.c $(test_common)
+%C%_spin_t_CFLAGS = $(test_cflags)
+%C%_spin_t_LDADD = $(test_libs)
 %C%_text_t_SOURCES = %D%/text.c $(test_common)
 %C%_text_t_CFLAGS = $(test_cflags)
 %C%_text_t_LDADD = $(test_libs)

@@ -26,7 +26,7 @@ values() {
 	for value in --tier= --tier=best --tier=REGION --disable=nonsense \
 		--disable=region,nonsense --collect=5 --collect=-1ms \
 		--collect=61s --collect=nan --collect=1e999s --collect=0x1s \
-		--spin= --spin=banana --spin=10 --stats=FOO --stats=KILL \
+		--spin= --spin=banana --spin=10 --spin=2s --stats=FOO --stats=KILL \
 		--stats=2 --children=maybe --children= --require=2 --quiet=no \
 		--verbose=yes; do
 		refused 2 "^evring: ${value%%=*}.*: it must be " "$value" \

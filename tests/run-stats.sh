@@ -235,9 +235,12 @@ quiet() {
 	run --tier=none "$loops" default
 	! says .
 	check "--tier=none is no news" $?
-	run --spin=50us "$loops" default
-	[ "$(wc -l <"$dir/err")" -eq 1 ] && says '[-][-]spin .* nothing'
-	check "--spin says that it does nothing yet" $?
+	run --stats --spin=50us "$loops" default
+	says '^evring stats: .* spins=[1-9]'
+	check "--spin" $?
+	run --stats "$loops" default
+	says '^evring stats: .* spins=0'
+	check "without it, none" $?
 	run --verbose --collect=1ms --disable=min-wait "$loops" default
 	says ': does not collect: '
 	check "--collect says when it does nothing" $?

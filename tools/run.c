@@ -55,8 +55,7 @@ static void print_usage(FILE *to)
 	      "  --disable=NAMES    kernel features to leave unused; evring "
 	      "info lists them\n"
 	      "  --collect=TIME     wait so long for more events; as in 2ms\n"
-	      "  --spin=TIME        not yet: look so long before sleeping; or "
-	      "auto\n"
+	      "  --spin=TIME        look so long before sleeping; or auto\n"
 	      "  --stats[=SIGNAL]   counters on standard error at exit, and on "
 	      "SIGNAL\n"
 	      "  --children=yes|no  also programs that PROGRAM executes "
@@ -305,12 +304,6 @@ static int not_executed(const char *program)
 	return error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }
 
-static void say_what_is_to_come(void)
-{
-	if (options.wants_spin && !options.quiet)
-		say("--spin is accepted, and does nothing in this version");
-}
-
 int evring_run(int argc, char **argv)
 {
 	char *path;
@@ -329,7 +322,6 @@ int evring_run(int argc, char **argv)
 		r = preload(path);
 	if (r)
 		return r;
-	say_what_is_to_come();
 	execv(path, argv);
 	if (errno == ENOEXEC) /* a script without a first line: as execvp() */
 		execvp(argv[0], argv);

@@ -55,6 +55,12 @@ static const struct mode modes[] = {
 	{ .name = "late, polled",     .tier = EVRING_TIER_REGION,
 	  .is_late = true,
 	  .config = { .disable = "epoll-wait,epoll-ctl" } },
+	{ .name = "spinning",         .tier = EVRING_TIER_REGION,
+	  .config = { .spin = 1e-3 } },
+	{ .name = "spinning, auto",   .tier = EVRING_TIER_REGION,
+	  .config = { .spin = EVRING_SPIN_AUTO } },
+	{ .name = "spinning, oldest", .tier = EVRING_TIER_COPIED,
+	  .config = { .spin = 1e-3, .disable = NEW_FEATURES } },
 };
 /* clang-format on */
 
