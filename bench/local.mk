@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 
 # Built by `make bench', neither by `make' nor installed.
-bench_programs = %D%/chain %D%/file %D%/post %D%/quiet %D%/server \
+bench_programs = %D%/chain %D%/file %D%/ping %D%/post %D%/quiet %D%/server \
 	%D%/timer %D%/wait
 EXTRA_PROGRAMS += $(bench_programs)
 CLEANFILES     += $(bench_programs)
@@ -20,13 +20,19 @@ if HAVE_LIBUV
 %C%_file_SOURCES += %D%/read/libuv.c
 endif
 
+%C%_ping_SOURCES = %D%/ping.c %D%/calls.c %D%/calls.h \
+	%D%/echo/echo.h %D%/echo/epoll.c %D%/echo/process.c \
+	%D%/echo/process.h %D%/bench.c %D%/bench.h
+%C%_ping_LDADD   = $(bench_loop_libs)
+
 %C%_post_SOURCES = %D%/post.c $(bench_loop_sources)
 %C%_post_LDADD   = $(bench_loop_libs) -lpthread
 
 # libevent before libev, which has functions of the same names.
 %C%_server_SOURCES  = %D%/server.c %D%/calls.c %D%/calls.h \
 	%D%/echo/buffers.h %D%/echo/echo.h %D%/echo/epoll.c %D%/echo/ops.c \
-	%D%/echo/sockets.c %D%/echo/uring.c \
+	%D%/echo/process.c %D%/echo/process.h %D%/echo/sockets.c \
+	%D%/echo/uring.c \
 	%D%/bench.c %D%/bench.h
 %C%_server_CPPFLAGS = $(AM_CPPFLAGS) $(LIBUV_CFLAGS) $(LIBEVENT_CFLAGS)
 %C%_server_LDADD    = $(LIBEVENT_LIBS) $(LIBUV_LIBS) $(bench_loop_libs)

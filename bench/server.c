@@ -20,26 +20,20 @@
  */
 #include "config.h"
 
-#include <arpa/inet.h>
 #include <err.h>
 #include <limits.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bench.h"
 #include "calls.h"
-#include "echo/echo.h"
+#include "echo/process.h"
 
 enum server_idx {
 	URING,
@@ -104,57 +98,6 @@ static const struct bench_option options[] = {
 struct cell {
 	unsigned size, nr_clients;
 };
-
-/*
- * a server
- */
-
-struct running {
-	pid_t pid;
-	clockid_t clock; /* of its CPU time */
-	struct sockaddr_in address;
-};
-
-static int open_listener(struct sockaddr_in *ret_address)
-{
-	socklen_t size = sizeof(*ret_address);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	memset(ret_address, 0, sizeof(*ret_address));
-	ret_address->sin_family = AF_INET;
-	ret_address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (fd < 0 || bind(fd, (struct sockaddr *)ret_address, size) < 0 ||
-	    listen(fd, ECHO_BACKLOG) < 0 ||
-	    getsockname(fd, (struct sockaddr *)ret_address, &size) < 0)
-		err(1, "listener");
-	return fd;
-}
-
-static void start_server(struct running *running,
-			 const struct echo_server *server)
-{
-	int fd = open_listener(&running->address);
-
-	fflush(stdout);
-	running->pid = fork();
-	if (running->pid < 0)
-		err(1, "fork");
-	if (!running->pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		bench_stay_on(server_cpu);
-		server->serve(fd);
-		_exit(1);
-	}
-	close(fd);
-	if (clock_getcpuclockid(running->pid, &running->clock))
-		errx(1, "no clock of another process");
-}
-
-static void stop_server(struct running *running)
-{
-	kill(running->pid, SIGKILL);
-	waitpid(running->pid, NULL, 0);
-}
 
 /*
  * clients
@@ -258,29 +201,22 @@ struct figures {
 	struct bench_series calls; /* system calls for a message */
 };
 
-static double cpu_of(const struct running *running)
-{
-	struct timespec ts;
-
-	clock_gettime(running->clock, &ts);
-	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
-}
-
 /* The CPU time of nr messages, and apart from it the calls of fewer. */
 static void measure_talk(struct clients *clients, unsigned nr,
-			 const struct running *running, struct figures *figures)
+			 const struct echo_process *process,
+			 struct figures *figures)
 {
 	unsigned nr_counted = nr / CALLS_SHARE;
 	double cpu;
 	int counter;
 
 	talk(clients, clients->nr * 4);
-	cpu = cpu_of(running);
+	cpu = echo_process_cpu(process);
 	talk(clients, nr);
-	bench_series_add(&figures->cpu, (cpu_of(running) - cpu) / nr);
+	bench_series_add(&figures->cpu, (echo_process_cpu(process) - cpu) / nr);
 	if (!counts_calls)
 		return;
-	counter = calls_start(running->pid);
+	counter = calls_start(process->pid);
 	talk(clients, nr_counted);
 	bench_series_add(&figures->calls,
 			 (double)calls_stop(counter) / nr_counted);
@@ -291,13 +227,13 @@ static void measure(const struct cell *cell, const struct echo_server *server,
 {
 	unsigned nr = bench_common.quick ? nr_messages / 10 : nr_messages;
 	struct clients clients = { .nr = cell->nr_clients, .size = cell->size };
-	struct running running;
+	struct echo_process process;
 
-	start_server(&running, server);
-	connect_clients(&clients, &running.address);
-	measure_talk(&clients, nr, &running, figures);
+	echo_process_start(&process, server, server_cpu);
+	connect_clients(&clients, &process.address);
+	measure_talk(&clients, nr, &process, figures);
 	disconnect_clients(&clients);
-	stop_server(&running);
+	echo_process_stop(&process);
 }
 
 /* Of what was measured in one round, and of the minima. */

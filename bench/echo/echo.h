@@ -19,7 +19,10 @@ extern const struct echo_server echo_uring;   /* by hand, on liburing */
 extern const struct echo_server echo_ops;     /* the same on evring */
 extern const struct echo_server echo_sockets; /* its watchers for sockets */
 extern const struct echo_server echo_epoll; /* libev's epoll, read and write */
-extern const struct echo_server echo_ring;  /* the same attached to evring */
+extern const struct echo_server echo_epoll_again; /* to see what is chance */
+extern const struct echo_server echo_ring; /* the same attached to evring */
+extern const struct echo_server echo_spin; /* that looks before it sleeps */
+extern const struct echo_server echo_auto; /* as it thinks best */
 
 /* Where configure has found the library; what is running says its version. */
 extern const struct echo_server echo_libuv;

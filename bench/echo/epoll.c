@@ -98,16 +98,38 @@ static void serve_epoll(int listener)
 	serve_on(ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV), listener);
 }
 
-static void serve_ring(int listener)
+static void serve_spinning(int listener, double spin)
 {
-	struct ev_loop *loop = evring_loop_new(EVFLAG_NOENV, NULL);
+	struct evring_config config = { .spin = spin };
+	struct ev_loop *loop = evring_loop_new(EVFLAG_NOENV, &config);
 
 	if (!loop)
 		err(1, "evring");
 	serve_on(loop, listener);
 }
 
+static void serve_ring(int listener)
+{
+	serve_spinning(listener, 0.);
+}
+
+static void serve_spin(int listener)
+{
+	serve_spinning(listener, 50e-6);
+}
+
+static void serve_auto(int listener)
+{
+	serve_spinning(listener, EVRING_SPIN_AUTO);
+}
+
 const struct echo_server echo_epoll = { "epoll", "libev, read and write",
 					serve_epoll };
+const struct echo_server echo_epoll_again = { "again", "libev's epoll, again",
+					      serve_epoll };
+const struct echo_server echo_spin = { "spin", "and spins for 50 us",
+				       serve_spin };
+const struct echo_server echo_auto = { "auto", "and spins if it likes",
+				       serve_auto };
 const struct echo_server echo_ring = { "watchers", "the same on evring",
 				       serve_ring };

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ping.c - how long one request takes, one at a time: libev's epoll, the same
+ * watchers on evring, and on evring that looks before it sleeps.
+ *
+ * The server is a process on one CPU, the client is this process on another; it
+ * sends 64 bytes and sleeps until they are back.  Servers take turns.  CPU is
+ * that of the server for one request, as the kernel counted it.
+ *
+ * --port: the client alone, for a server that is there already; it prints the
+ * three quantiles, in microseconds.
+ */
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <err.h>
+#include <limits.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "calls.h"
+#include "echo/process.h"
+
+static const struct echo_server *const servers[] = {
+	&echo_epoll, &echo_epoll_again, &echo_ring, &echo_spin, &echo_auto,
+};
+
+enum { NR_SERVERS = sizeof(servers) / sizeof(servers[0]), SIZE = 64 };
+
+static unsigned nr_requests = 20000, server_cpu = UINT_MAX, outside_port;
+
+/* clang-format off */
+static const struct bench_option options[] = {
+	{ "requests", &nr_requests, BENCH_NUMBER, "in each round" },
+	{ "server-cpu", &server_cpu, BENCH_NUMBER, "CPU of the servers; the one before that of the client" },
+	{ "port", &outside_port, BENCH_NUMBER, "of a server on 127.0.0.1, which is there" },
+	{ NULL, NULL, BENCH_NUMBER, NULL }
+};
+/* clang-format on */
+
+enum figure_idx { P50, P99, P999, CPU, CALLS, NR_FIGURES };
+
+struct figures {
+	struct bench_series series[NR_FIGURES];
+};
+
+/*
+ * the client
+ */
+
+static int connect_to(const struct sockaddr_in *to)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+
+	if (fd < 0 || connect(fd, (const struct sockaddr *)to, sizeof(*to)) < 0)
+		err(1, "connect");
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	return fd;
+}
+
+static void ask(int fd)
+{
+	static char message[SIZE];
+	size_t got = 0;
+	ssize_t r;
+
+	if (send(fd, message, SIZE, MSG_NOSIGNAL) != SIZE)
+		err(1, "send");
+	while (got < SIZE) {
+		r = recv(fd, message + got, SIZE - got, 0);
+		if (r <= 0)
+			err(1, "recv: %zd", r);
+		got += (size_t)r;
+	}
+}
+
+/* Microseconds of each of nr requests, in times. */
+static void ask_often(int fd, unsigned nr, struct bench_series *times)
+{
+	uint64_t start;
+	unsigned i;
+
+	times->nr = 0;
+	for (i = 0; i < nr; i++) {
+		start = bench_ns();
+		ask(fd);
+		bench_series_add(times, (double)(bench_ns() - start) / 1e3);
+	}
+}
+
+/*
+ * figures
+ */
+
+static void add_quantiles(struct figures *figures,
+			  const struct bench_series *times)
+{
+	bench_series_add(&figures->series[P50], bench_quantile(times, 0.5));
+	bench_series_add(&figures->series[P99], bench_quantile(times, 0.99));
+	bench_series_add(&figures->series[P999], bench_quantile(times, 0.999));
+}
+
+static void measure(const struct echo_server *server, unsigned nr,
+		    bool counts_calls, struct figures *figures)
+{
+	struct echo_process process;
+	struct bench_series times;
+	double cpu;
+	int fd, counter;
+
+	bench_series_init(&times, nr);
+	echo_process_start(&process, server, server_cpu);
+	fd = connect_to(&process.address);
+	ask_often(fd, nr / 10, &times);
+	cpu = echo_process_cpu(&process);
+	ask_often(fd, nr, &times);
+	bench_series_add(&figures->series[CPU],
+			 (echo_process_cpu(&process) - cpu) / nr / 1e3);
+	add_quantiles(figures, &times);
+	if (counts_calls) {
+		counter = calls_start(process.pid);
+		ask_often(fd, nr / 10, &times);
+		bench_series_add(&figures->series[CALLS],
+				 (double)calls_stop(counter) / (nr / 10));
+	}
+	close(fd);
+	echo_process_stop(&process);
+	bench_series_exit(&times);
+}
+
+static void print_server(const struct echo_server *server,
+			 const struct figures *figures,
+			 const struct figures *base)
+{
+	const struct bench_series *own = figures->series;
+	int i;
+
+	printf("%-10s ", server->name);
+	for (i = 0; i <= CPU; i++)
+		printf(" %5.2f", bench_paired_ratio(&own[i], &base->series[i]));
+	printf("  ");
+	for (i = 0; i <= CPU; i++)
+		printf(" %6.1f", bench_median(&own[i]));
+	if (own[CALLS].nr)
+		printf(" %6.2f", bench_median(&own[CALLS]));
+	printf("   %s\n", server->about);
+}
+
+static bool begin_counting(void)
+{
+	const char *why = calls_begin();
+
+	if (why)
+		printf("left out: system calls: %s\n", why);
+	return !why;
+}
+
+static void run(void)
+{
+	unsigned nr = bench_common.quick ? nr_requests / 10 : nr_requests;
+	struct figures figures[NR_SERVERS];
+	bool counts_calls = begin_counting();
+	unsigned round, i, k;
+
+	for (i = 0; i < NR_SERVERS; i++)
+		for (k = 0; k < NR_FIGURES; k++)
+			bench_series_init(&figures[i].series[k],
+					  bench_common.rounds);
+	for (round = 0; round < bench_common.rounds; round++)
+		for (i = 0; i < NR_SERVERS; i++) {
+			k = (round + i) % NR_SERVERS;
+			bench_deadline(120);
+			measure(servers[k], nr, counts_calls, &figures[k]);
+		}
+	for (i = 0; i < NR_SERVERS; i++)
+		print_server(servers[i], &figures[i], &figures[0]);
+	for (i = 0; i < NR_SERVERS; i++)
+		for (k = 0; k < NR_FIGURES; k++)
+			bench_series_exit(&figures[i].series[k]);
+}
+
+static void run_outside(void)
+{
+	struct sockaddr_in to = {
+		.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)outside_port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	struct bench_series times;
+	int fd = connect_to(&to);
+
+	bench_deadline(120);
+	bench_series_init(&times, nr_requests);
+	ask_often(fd, nr_requests / 10, &times);
+	ask_often(fd, nr_requests, &times);
+	printf("quantiles %.1f %.1f %.1f\n", bench_quantile(&times, 0.5),
+	       bench_quantile(&times, 0.99), bench_quantile(&times, 0.999));
+	bench_series_exit(&times);
+	close(fd);
+}
+
+int main(int argc, char **argv)
+{
+	bench_begin(argc, argv, "ping - one request at a time", options);
+	if (nr_requests < 1000)
+		errx(1, "at least --requests 1000");
+	if (server_cpu == UINT_MAX)
+		server_cpu = bench_common.cpu ? bench_common.cpu - 1 : 1;
+	if (outside_port) {
+		run_outside();
+		return 0;
+	}
+	printf("servers on CPU %u, client on CPU %u; medians\n", server_cpu,
+	       bench_common.cpu);
+	puts("            ratio to epoll            us for a request"
+	     "              calls");
+	puts("server        p50   p99 p99.9   CPU      p50    p99  p99.9"
+	     "    CPU / request");
+	run();
+	return 0;
+}
