@@ -9,6 +9,7 @@ noinst_LTLIBRARIES += %D%/libevr.la
 evr_sources = \
 	%D%/accept.c \
 	%D%/bind.c %D%/bind.h \
+	%D%/engine.c %D%/engine.h \
 	%D%/evr.h \
 	%D%/flight.c %D%/flight.h \
 	%D%/group.c %D%/group.h \

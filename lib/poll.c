@@ -6,7 +6,8 @@
  * Every fd stays in the epoll set of its loop, in the form in which libev's own
  * backend keeps it: the mask in emask, a generation in egen and, with the fd,
  * in the event's data.  What differs is how the set is changed and asked:
- * IORING_OP_EPOLL_CTL and IORING_OP_EPOLL_WAIT travel in the enter that waits.
+ * IORING_OP_EPOLL_CTL and IORING_OP_EPOLL_WAIT travel in the enter that waits; a
+ * turn that would find something without waiting asks by epoll_wait (0) alone.
  * So an fd has no state of ours that libev's backend would miss.  It can decide
  * any case that we do not understand, and it can take over at any time.
  *
@@ -81,6 +82,7 @@
 #include <sys/epoll.h>
 #include <time.h>
 
+#include "engine.h"
 #include "flight.h"
 #include "port.h"
 #include "probe.h"
@@ -147,7 +149,7 @@ enum {
 /* Seconds until a ring that refused is tried again for its operations. */
 static const double LOOK_AGAIN = 0.01;
 
-/* What we remember of an fd besides libev's ANFD.  Promotion will live here. */
+/* What we remember of an fd besides libev's ANFD. */
 struct evr_fd {
 	unsigned char emask; /* libev's, as we left it; see notice_new_set() */
 	bool is_watched;
@@ -169,6 +171,7 @@ struct evr_poll {
 	bool in_ring; /* EPOLL_WAIT; otherwise the polled form */
 	bool look;    /* polled form: epoll_wait (0) may find something */
 
+	struct evr_engine engine;
 	struct evr_spin spin; /* unless there is an interval: */
 
 	/* Turns that block are so far apart; 0: as they come. */
@@ -376,6 +379,7 @@ int evr_poll_new(struct evr_poll **ret_poll, const struct evr_host *host,
 	if (!p)
 		return -ENOMEM;
 	p->host = *host;
+	evr_engine_init(&p->engine, evr_probe_engine());
 	evr_flight_init(&p->flight, host);
 	evr_ports_init(&p->ports, host);
 	p->stats = config->stats ? config->stats : &p->own_stats;
@@ -1390,7 +1394,7 @@ static int ask_ring(struct evr_poll *p, double timeout)
 	return take_answers(p, r);
 }
 
-/* The polled form: what the poll request hinted at, exactly. */
+/* Without the ring: in the polled form, what the poll request hinted at. */
 static bool look_at_home(struct evr_poll *p)
 {
 	int nr;
@@ -1402,6 +1406,7 @@ static bool look_at_home(struct evr_poll *p)
 	if (evr_unlikely(!evr_ring_is_mapped(&p->ring)))
 		return true; /* trap h */
 	p->called = true;
+	p->stats->looks++;
 	p->look = nr > 0; /* where there is something, there may be more */
 	if (nr > 0)
 		handle_events(p, (unsigned)nr);
@@ -1438,6 +1443,27 @@ static int turn_polled(struct evr_poll *p, double timeout)
 	return r;
 }
 
+/* May the set be asked before the ring?  The ring has nothing to say, and
+   nothing to be told, and is not asking the set itself. */
+static bool may_look_first(const struct evr_poll *p)
+{
+	return p->state == IDLE && p->nr_watched &&
+	       !evr_ring_has_unsent(&p->ring) && !evr_ring_has_news(&p->ring);
+}
+
+static int turn_in_ring(struct evr_poll *p, double timeout)
+{
+	bool found;
+
+	if (may_look_first(p) && evr_engine_asks_set(&p->engine)) {
+		found = look_at_home(p);
+		evr_engine_learn(&p->engine, found);
+		if (found)
+			return 0;
+	}
+	return ask_ring(p, timeout);
+}
+
 static int ask(struct evr_poll *p, double timeout)
 {
 	int r;
@@ -1446,7 +1472,8 @@ static int ask(struct evr_poll *p, double timeout)
 		p->again = false;
 		if (p->nr_reported || p->nr_always)
 			timeout = 0.;
-		r = p->in_ring ? ask_ring(p, timeout) : turn_polled(p, timeout);
+		r = p->in_ring ? turn_in_ring(p, timeout)
+			       : turn_polled(p, timeout);
 		if (evr_unlikely(p->broken || p->hopeless))
 			return -EBADFD;
 	} while (evr_unlikely(p->again) && r >= 0);

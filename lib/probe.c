@@ -206,6 +206,16 @@ static int documented(int error)
 	}
 }
 
+static const char *environment(const char *name)
+{
+	return secure_getenv(name);
+}
+
+const char *evr_probe_engine(void)
+{
+	return environment("EVRING_ENGINE");
+}
+
 /* What the kernel has and the environment leaves; asked once. */
 static int ask_kernel(unsigned *ret_have)
 {
@@ -215,7 +225,7 @@ static int ask_kernel(unsigned *ret_have)
 	int r;
 
 	if (!have) {
-		(void)evr_probe_parse(secure_getenv("EVRING_DISABLE"), &masked);
+		(void)evr_probe_parse(environment("EVRING_DISABLE"), &masked);
 		r = try_rings(EVR_HAVE_ALL & ~masked, &have);
 		if (r < 0)
 			return documented(r);

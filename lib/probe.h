@@ -28,6 +28,9 @@ extern const struct evr_feature evr_features[EVR_NR_FEATURES + 1];
  */
 int evr_probe(const char *disable, unsigned *ret_have);
 
+/* EVRING_ENGINE, as evr_engine_init() takes it. */
+const char *evr_probe_engine(void);
+
 /*
  * Can a wait be made to collect, with a ring of have?  Linux from 6.12 to
  * 6.18.0 has min-wait with a defect, and says nothing of it; so this is tried,

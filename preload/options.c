@@ -95,6 +95,14 @@ static bool set_disable(struct evr_options *options, const char *value)
 	return true;
 }
 
+/* libevring reads the variable for itself. */
+static bool set_engine(struct evr_options *options, const char *value)
+{
+	(void)options;
+	return !strcmp(value, "auto") || !strcmp(value, "ring") ||
+	       !strcmp(value, "set");
+}
+
 static bool set_require(struct evr_options *options, const char *value)
 {
 	return parse_switch(value, "1", "0", &options->require);
@@ -164,6 +172,8 @@ const struct evr_option evr_options_table[] = {
 	{ "disable",  "EVRING_DISABLE",
 	  "names of features, as `evring info` prints them, with commas", false,
 	  set_disable },
+	{ "engine",   "EVRING_ENGINE",   "auto, ring or set", false,
+	  set_engine },
 	{ "require",  "EVRING_REQUIRE",  "1 or 0", true, set_require },
 	{ "spin",     "EVRING_SPIN",
 	  "a time of at most 1s, as in 50us, or 0, or auto", false,

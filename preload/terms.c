@@ -31,7 +31,7 @@ static const char *const counters[] = {
 	"completions",	"events",	 "stale_completions",
 	"overflows",	"handed_over",	 "ring_rebuilds",
 	"rings_lost",	"ops",		 "op_events",
-	"spins",	"spin_hits",
+	"looks",	"spins",	 "spin_hits",
 };
 
 static_assert(sizeof(counters) / sizeof(counters[0]) == EVR_NR_COUNTERS,

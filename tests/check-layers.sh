@@ -53,8 +53,8 @@ ev='^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"](ev|ev\+\+)\.h'
 uring='^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"](liburing|ring)'
 
 never 'ring, spin, waker, probe, self, group and recv know nothing of libev' \
-	"$ev" evr.h group.[ch] probe.[ch] recv.c ring.[ch] self.[ch] spin.[ch] \
-	text.c waker.[ch]
+	"$ev" engine.[ch] evr.h group.[ch] probe.[ch] recv.c ring.[ch] self.[ch] \
+	spin.[ch] text.c waker.[ch]
 never 'nor do they know of layouts and bindings' \
 	'include "(layout|poll|bind)\.h"' \
 	evr.h probe.[ch] ring.[ch] self.[ch] spin.[ch] text.c waker.[ch]

@@ -508,7 +508,7 @@ assert [loops[l]["tier"] for l in sorted(loops)] == \
     ["region", "copied", "none", "none", "none"]
 assert loops["0x1000"]["default"] and not loops["0x2000"]["default"]
 assert loops["0x1000"]["stats"]["turns"] == 100
-assert len(loops["0x1000"]["stats"]) == 17
+assert len(loops["0x1000"]["stats"]) == 18
 assert loops["0x1000"]["why"] == "" and "select" in loops["0x4000"]["why"]
 assert loops["0x4000"]["backend"] == "select"
 assert loops["0x5000"]["stats"] is None

@@ -24,6 +24,7 @@ check_scripts = \
 	%D%/daemon.sh \
 	%D%/echo.sh \
 	%D%/echo-operations.sh \
+	%D%/engines.sh \
 	%D%/http.sh \
 	%D%/info.sh \
 	%D%/install.sh \
@@ -63,6 +64,7 @@ TESTS += $(unit_tests) %D%/conform.t
 unit_tests = \
 	%D%/accept.t \
 	%D%/bind.t \
+	%D%/engine.t \
 	%D%/facts.t \
 	%D%/layout.t \
 	%D%/ledger.t \
@@ -88,6 +90,9 @@ unit_tests = \
 %C%_bind_t_SOURCES = %D%/bind.c $(test_common)
 %C%_bind_t_CFLAGS = $(test_cflags)
 %C%_bind_t_LDADD = $(test_libs)
+%C%_engine_t_SOURCES = %D%/engine.c $(test_common)
+%C%_engine_t_CFLAGS = $(test_cflags)
+%C%_engine_t_LDADD = $(test_libs)
 %C%_facts_t_SOURCES = %D%/facts.c tools/diagnose.c tools/facts.c \
 	tools/names.c tools/output.c preload/terms.c $(test_common)
 %C%_facts_t_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/lib \

@@ -24,7 +24,7 @@ refused() {
 
 values() {
 	for value in --tier= --tier=best --tier=REGION --disable=nonsense \
-		--disable=region,nonsense --collect=5 --collect=-1ms \
+		--disable=region,nonsense --engine=epoll --engine= --collect=5 --collect=-1ms \
 		--collect=61s --collect=nan --collect=1e999s --collect=0x1s \
 		--spin= --spin=banana --spin=10 --spin=2s --stats=FOO --stats=KILL \
 		--stats=2 --children=maybe --children= --require=2 --quiet=no \
@@ -75,7 +75,7 @@ surroundings() {
 
 good_values() {
 	for value in --tier=any --tier=copied --tier=region --tier=none \
-		--disable=region,epoll-wait --disable= --collect=0 \
+		--disable=region,epoll-wait --disable= --engine=set --collect=0 \
 		--collect=2ms --collect=0.5s --collect=50us --spin=auto \
 		--spin=0 --spin=20us --stats --stats=WINCH --children=yes \
 		--children=no --require=0 --quiet --verbose --verbose=0; do
@@ -93,7 +93,7 @@ good_values() {
 nonsense() {
 	plain "$loops" default
 	for one in EVRING_SPIN=banana EVRING_SPIN= EVRING_COLLECT=-3x \
-		EVRING_TIER=best EVRING_DISABLE=nonsense \
+		EVRING_TIER=best EVRING_DISABLE=nonsense EVRING_ENGINE=fast \
 		EVRING_REQUIRE=maybe EVRING_STATS=NOSIG EVRING_CHILDREN=some \
 		EVRING_VERBOSE=very EVRING_QUIET=loud EVRING_NO_SUCH=1; do
 		name=${one%%=*}

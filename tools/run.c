@@ -54,6 +54,8 @@ static void print_usage(FILE *to)
 	      "any\n"
 	      "  --disable=NAMES    kernel features to leave unused; evring "
 	      "info lists them\n"
+	      "  --engine=ENGINE    ask the ring or the epoll set first; "
+	      "auto\n"
 	      "  --collect=TIME     wait so long for more events; as in 2ms\n"
 	      "  --spin=TIME        look so long before sleeping; or auto\n"
 	      "  --stats[=SIGNAL]   counters on standard error at exit, and on "

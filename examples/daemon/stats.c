@@ -51,6 +51,7 @@ static const struct daemon_counter ring_counters[] = {
 	RING_COUNTER(rings_lost),
 	RING_COUNTER(ops),
 	RING_COUNTER(op_events),
+	RING_COUNTER(looks),
 	RING_COUNTER(spins),
 	RING_COUNTER(spin_hits),
 };

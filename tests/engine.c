@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * engine.c - who is asked first what is ready: how that is learned, and that a
+ * loop does so.
+ */
+#include "config.h"
+
+#include "harness.h"
+
+#include <ev.h>
+#include <evring.h>
+#include <liburing.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "../lib/engine.h"
+
+static struct evr_engine engine;
+
+/* So many turns, in each of which the set has something or nothing. */
+static unsigned nr_asked(unsigned nr_turns, bool has_something)
+{
+	unsigned i, nr = 0;
+
+	for (i = 0; i < nr_turns; i++)
+		if (evr_engine_asks_set(&engine)) {
+			evr_engine_learn(&engine, has_something);
+			nr++;
+		}
+	return nr;
+}
+
+START_TEST(kind_may_be_forced)
+{
+	evr_engine_init(&engine, "ring");
+	ck_assert_uint_eq(nr_asked(1000, true), 0);
+	evr_engine_init(&engine, "set");
+	ck_assert_uint_eq(nr_asked(1000, false), 1000);
+	evr_engine_init(&engine, "nonsense");
+	ck_assert_uint_eq(nr_asked(16, true), 0);
+	ck_assert_uint_eq(nr_asked(1000, true), 1000);
+}
+END_TEST
+
+START_TEST(success_is_gone_on_with)
+{
+	evr_engine_init(&engine, NULL);
+	ck_assert_uint_eq(nr_asked(16, true), 0);
+	ck_assert_uint_eq(nr_asked(100000, true), 100000);
+}
+END_TEST
+
+/* 16, 32, ... 1024, and then every 1025 turns. */
+START_TEST(failures_become_rare)
+{
+	evr_engine_init(&engine, NULL);
+	ck_assert_uint_eq(nr_asked(16 + 1 + 16 + 1, false), 2);
+	ck_assert_uint_eq(nr_asked(32, false), 0);
+	ck_assert_uint_eq(nr_asked(1, false), 1);
+	ck_assert_uint_lt(nr_asked(100000, false), 105);
+	ck_assert_uint_gt(nr_asked(100000, false), 95);
+}
+END_TEST
+
+START_TEST(success_after_failures_makes_them_cheap_again)
+{
+	evr_engine_init(&engine, NULL);
+	(void)nr_asked(100000, false);
+	(void)nr_asked(1025, true);
+	ck_assert_uint_eq(nr_asked(100, true), 100);
+	ck_assert_uint_eq(nr_asked(1, false), 1);
+	ck_assert_uint_eq(nr_asked(16, false), 0);
+	ck_assert_uint_eq(nr_asked(1, false), 1);
+}
+END_TEST
+
+/*
+ * a loop
+ */
+
+static struct ev_loop *loop;
+static struct evring_stats before;
+static int nr_events;
+
+static void count(struct ev_loop *l, ev_io *w, int revents)
+{
+	(void)l;
+	(void)w;
+	(void)revents;
+	nr_events++;
+}
+
+static void take(struct ev_loop *l, ev_io *w, int revents)
+{
+	eventfd_t value;
+
+	count(l, w, revents);
+	ck_assert_int_eq(eventfd_read(w->fd, &value), 0);
+}
+
+static void on_timer(struct ev_loop *l, ev_timer *w, int revents)
+{
+	(void)l;
+	(void)revents;
+	ck_assert_int_eq(eventfd_write(*(int *)w->data, 1), 0);
+}
+
+static void make_loop(void)
+{
+	unsetenv("EVRING_ENGINE");
+	loop = evring_loop_new(EVFLAG_NOENV, NULL);
+	ck_assert_ptr_nonnull(loop);
+}
+
+/* Counters since the last call. */
+static struct evring_stats counted(void)
+{
+	struct evring_stats now, since;
+
+	ck_assert_int_eq(evring_stats(loop, &now), 0);
+	since.turns = now.turns - before.turns;
+	since.enters = now.enters - before.enters;
+	since.looks = now.looks - before.looks;
+	before = now;
+	return since;
+}
+
+static void run_turns(int nr)
+{
+	while (nr--)
+		ev_run(loop, EVRUN_ONCE);
+}
+
+START_TEST(busy_loop_asks_the_set_alone)
+{
+	int fd = eventfd(1, EFD_NONBLOCK);
+	struct evring_stats s;
+	ev_io w;
+
+	make_loop();
+	ev_io_init(&w, count, fd, EV_READ);
+	ev_io_start(loop, &w);
+	run_turns(100);
+	(void)counted();
+	nr_events = 0;
+	run_turns(1000);
+	s = counted();
+	ck_assert_int_eq(nr_events, 1000);
+	ck_assert_uint_eq(s.looks, 1000);
+	ck_assert_uint_eq(s.enters, 0);
+	ev_loop_destroy(loop);
+	close(fd);
+}
+END_TEST
+
+/* It sleeps before each event, so that asking first would be in vain. */
+START_TEST(loop_that_sleeps_asks_the_ring)
+{
+	int fd = eventfd(0, EFD_NONBLOCK);
+	struct evring_stats s;
+	ev_timer timer;
+	ev_io w;
+
+	make_loop();
+	ev_io_init(&w, take, fd, EV_READ);
+	ev_io_start(loop, &w);
+	ev_timer_init(&timer, on_timer, 0.0005, 0.0005);
+	timer.data = &fd;
+	ev_timer_start(loop, &timer);
+	run_turns(1000);
+	s = counted();
+	ck_assert_int_gt(nr_events, 100);
+	ck_assert_uint_lt(s.looks, 100 + s.turns / 4);
+	ck_assert_uint_gt(s.enters, s.turns / 2);
+	ev_loop_destroy(loop);
+	close(fd);
+}
+END_TEST
+
+/* Every change goes through the ring, in the enter that waits. */
+START_TEST(changes_are_made_in_one_enter)
+{
+	int fd = eventfd(1, EFD_NONBLOCK), i;
+	struct evring_stats s;
+	ev_io w;
+
+	make_loop();
+	ev_io_init(&w, count, fd, EV_READ);
+	ev_io_start(loop, &w);
+	run_turns(100);
+	(void)counted();
+	nr_events = 0;
+	for (i = 0; i < 100; i++) {
+		ev_io_stop(loop, &w);
+		ev_io_set(&w, fd, i & 1 ? EV_READ : EV_READ | EV_WRITE);
+		ev_io_start(loop, &w);
+		run_turns(1);
+	}
+	s = counted();
+	ck_assert_int_eq(nr_events, 100);
+	ck_assert_uint_eq(s.looks, 0);
+	ck_assert_uint_eq(s.enters, 100);
+	ev_loop_destroy(loop);
+	close(fd);
+}
+END_TEST
+
+/* What the ring has to say is not kept waiting by what the set has. */
+static int nr_operations;
+
+static void on_operation(struct ev_loop *l, evring_op *op, int revents)
+{
+	(void)l;
+	(void)revents;
+	nr_operations++;
+	ck_assert_int_eq(op->res, 8);
+}
+
+START_TEST(operations_are_heard_of_in_a_busy_loop)
+{
+	int fd = eventfd(1, EFD_NONBLOCK), other = eventfd(0, 0), i;
+	evring_op op;
+	uint64_t value;
+	ev_io w;
+
+	make_loop();
+	ev_io_init(&w, count, fd, EV_READ);
+	ev_io_start(loop, &w);
+	run_turns(100);
+	for (i = 0; i < 20; i++) {
+		struct io_uring_sqe *sqe;
+
+		evring_op_init(&op, on_operation);
+		sqe = evring_op_start(loop, &op);
+		ck_assert_ptr_nonnull(sqe);
+		io_uring_prep_read(sqe, other, &value, sizeof(value), 0);
+		run_turns(10);
+		ck_assert_int_eq(nr_operations, i);
+		ck_assert_int_eq(eventfd_write(other, 1), 0);
+		run_turns(10);
+		ck_assert_int_eq(nr_operations, i + 1);
+	}
+	ev_loop_destroy(loop);
+	close(fd);
+	close(other);
+}
+END_TEST
+
+Suite *make_suite(void)
+{
+	Suite *suite = suite_create("engine");
+	TCase *tcase = tcase_create("engine");
+
+	tcase_set_timeout(tcase, 20);
+	tcase_add_test(tcase, kind_may_be_forced);
+	tcase_add_test(tcase, success_is_gone_on_with);
+	tcase_add_test(tcase, failures_become_rare);
+	tcase_add_test(tcase, success_after_failures_makes_them_cheap_again);
+	tcase_add_test(tcase, busy_loop_asks_the_set_alone);
+	tcase_add_test(tcase, loop_that_sleeps_asks_the_ring);
+	tcase_add_test(tcase, changes_are_made_in_one_enter);
+	tcase_add_test(tcase, operations_are_heard_of_in_a_busy_loop);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}
