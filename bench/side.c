@@ -128,6 +128,7 @@ void side_facts(struct ev_loop *loop, struct side_facts *ret_facts)
 		errx(1, "evring lost its ring");
 	ret_facts->tier = evring_tier_name(evring_tier(loop));
 	ret_facts->enters = stats.enters;
+	ret_facts->looks = stats.looks;
 	ret_facts->avoided = stats.waits_avoided;
 }
 
@@ -138,6 +139,7 @@ void side_facts_add(struct side_facts *sum, const struct side_facts *before,
 	sum->tier = after->tier;
 	sum->turns += after->turns - before->turns;
 	sum->enters += after->enters - before->enters;
+	sum->looks += after->looks - before->looks;
 	sum->avoided += after->avoided - before->avoided;
 }
 

@@ -42,6 +42,7 @@ struct side_facts {
 	const char *tier; /* "-" without evring; constant */
 	uint64_t turns;	  /* since the loop was made */
 	uint64_t enters;  /* calls of io_uring_enter by evring */
+	uint64_t looks;	  /* and of epoll_wait */
 	uint64_t avoided; /* turns of evring without a system call */
 };
 
