@@ -433,6 +433,10 @@ usage() {
 	[ "$style" = watchers ] || refuses --epoll
 	refuses --epoll --require-region
 	refuses --disable=no-such-feature
+	refuses --spin=2
+	refuses --spin=-1
+	refuses --spin=fast
+	refuses --epoll --spin=auto
 	timeout 20 "$ECHO" --style "$style" --disable=region --require-region \
 		>"$dir/out" 2>"$dir/err"
 	[ $? -eq 1 ] && [ "$(wc -l <"$dir/err")" -eq 1 ] && [ ! -s "$dir/out" ]
@@ -459,7 +463,8 @@ else
 		--disable=recv-bundle --disable=pbuf-ring'
 fi
 # shellcheck disable=SC2086 # a list of options
-for option in '' $others --disable=region --user-region --disable=epoll-wait; do
+for option in '' $others --disable=region --user-region --disable=epoll-wait \
+	--spin=1e-3 --spin=auto; do
 	is_in_time && backend "$option"
 done
 for part in nothing_lost hard_stop limits no_descriptor idle addresses ticks; do

@@ -65,6 +65,7 @@ enum option_kind {
 	OPTION_FLAG,	 /* bool */
 	OPTION_COUNT,	 /* uint64_t, min to max; K, M, G for powers of 1024 */
 	OPTION_SECONDS,	 /* double, min to max */
+	OPTION_SPIN,	 /* double, evring_config.spin */
 	OPTION_TEXT,	 /* const char * */
 	OPTION_ENDPOINTS /* struct endpoints, one more with each */
 };
@@ -97,6 +98,7 @@ struct daemon_options {
 	bool by_watchers;
 	bool require_region, user_region;
 	const char *disable; /* evring_config.disable */
+	double spin;	     /* evring_config.spin */
 	uint64_t buffers;    /* of each worker's group */
 	uint64_t buffer_size;
 };

@@ -60,6 +60,12 @@ static const struct daemon_option common_options[] = {
 	{ .name = "buffer-size", .form = "BYTES", .kind = OPTION_COUNT,
 	  .value = &daemon_options.buffer_size, .min = 64, .max = 16 << 20,
 	  .help = "Of each of them." },
+	{ .name = "spin", .form = "SECONDS|auto", .kind = OPTION_SPIN,
+	  .value = &daemon_options.spin, .min = 0, .max = 1,
+	  .help = "Look so long for something to do before sleeping: answers"
+		  " come\n\tsooner, other threads get less of the CPU."
+		  "  Seconds, 0 to 1, as\n\t50e-6; auto: only while it is worth"
+		  " it; default 0." },
 	{ .name = "require-region", .kind = OPTION_FLAG,
 	  .value = &daemon_options.require_region,
 	  .help = "Exit with 1 if less than the region tier is to be had." },
@@ -166,6 +172,10 @@ static void refuse_value(const struct daemon_option *option, const char *text)
 	else if (option->kind == OPTION_SECONDS)
 		complain("--%s=%s refused: wants seconds from %g to %g, as 0.5",
 			 option->name, text, option->min, option->max);
+	else if (option->kind == OPTION_SPIN)
+		complain("--%s=%s refused: wants seconds from 0 to 1, as 50e-6,"
+			 " or auto",
+			 option->name, text);
 	else
 		complain("--%s=%s refused: wants a numeric address as "
 			 "127.0.0.1:7777, [::1]:7777 or :7777, at most %d of "
@@ -223,6 +233,14 @@ static bool parse_seconds(const char *text, double *ret_seconds)
 	return true;
 }
 
+static bool parse_spin(const char *text, double *ret_seconds)
+{
+	if (strcmp(text, "auto"))
+		return parse_seconds(text, ret_seconds);
+	*ret_seconds = EVRING_SPIN_AUTO;
+	return true;
+}
+
 static bool add_endpoint(struct endpoints *endpoints, const char *text)
 {
 	return endpoints->nr < MAX_ENDPOINTS &&
@@ -249,6 +267,9 @@ static bool parse_value(const struct daemon_option *option, const char *text)
 	case OPTION_SECONDS:
 		return parse_seconds(text, option->value) &&
 		       is_in_range(option, *(double *)option->value);
+	case OPTION_SPIN:
+		return parse_spin(text, option->value) &&
+		       *(double *)option->value <= option->max;
 	case OPTION_ENDPOINTS:
 		return add_endpoint(option->value, text);
 	}
@@ -264,10 +285,11 @@ static void check_options(const struct daemon *daemon)
 	struct daemon_options *options = &daemon_options;
 	char text[sizeof("127.0.0.1:65535")];
 
-	if (options->epoll && (options->require_region ||
-			       options->user_region || options->disable))
+	if (options->epoll &&
+	    (options->require_region || options->user_region ||
+	     options->disable || options->spin != 0.))
 		refuse_usage("--epoll excludes --require-region, "
-			     "--user-region and --disable");
+			     "--user-region, --disable and --spin");
 	if (options->listen.nr > 0)
 		return;
 	snprintf(text, sizeof(text), "127.0.0.1:%u",

@@ -53,6 +53,7 @@ static int attach_evring(struct worker *worker)
 {
 	struct evring_config config = {
 		.disable = daemon_options.disable,
+		.spin = daemon_options.spin,
 		.stats = &worker->private->ring,
 	};
 	int r;
