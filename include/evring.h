@@ -276,8 +276,7 @@ int evring_set_collect(struct ev_loop *loop, double seconds, unsigned events);
  * Returns 0, or, with everything as it was:
  *   -EINVAL  loop is NULL or not attached, or has lost its ring; or seconds is
  *            neither EVRING_SPIN_AUTO nor from 0 to 1
- *   -EBADF, or what mmap() says of another file  the program has closed the fd
- *            of the ring
+ *   -EBADF   the program has closed the fd of the ring
  *   -ENOMEM  no memory
  */
 #define EVRING_SPIN_AUTO (-1.)

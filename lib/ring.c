@@ -553,6 +553,18 @@ bool evr_ring_has_news(const struct evr_ring *ring)
 		       (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
 }
 
+/*
+ * Is our ring fd still ours?  The program may have closed it, and opened
+ * something else.  Only a ring knows this register opcode at all; the argument
+ * is wrong on purpose, so that it does nothing there either.
+ */
+static bool fd_is_ring(int fd)
+{
+	int r = io_uring_register((unsigned)fd, IORING_REGISTER_PROBE, NULL, 0);
+
+	return r != -EBADF && r != -EOPNOTSUPP && r != -ENOTTY;
+}
+
 /* Where it stands in the view. */
 static const unsigned *in_view(const struct evr_ring *ring, const void *where)
 {
@@ -589,8 +601,10 @@ int evr_ring_open_view(struct evr_ring *ring)
 
 	if (ring->view)
 		return 0;
-	if (uring->cq.ring_ptr != uring->sq.ring_ptr || uring->ring_fd < 0)
+	if (uring->cq.ring_ptr != uring->sq.ring_ptr)
 		return -ENOTSUP;
+	if (!fd_is_ring(uring->ring_fd)) /* and might have no first page */
+		return -EBADF;
 	view = mmap(NULL, uring->sq.ring_sz, PROT_READ, MAP_SHARED,
 		    uring->ring_fd, IORING_OFF_SQ_RING);
 	if (view == MAP_FAILED)
@@ -743,18 +757,6 @@ unsigned evr_ring_reap(struct evr_ring *ring, unsigned max,
 /*
  * exit
  */
-
-/*
- * Is our ring fd still ours?  The program may have closed it, and opened
- * something else.  Only a ring knows this register opcode at all; the argument
- * is wrong on purpose, so that it does nothing there either.
- */
-static bool fd_is_ring(int fd)
-{
-	int r = io_uring_register((unsigned)fd, IORING_REGISTER_PROBE, NULL, 0);
-
-	return r != -EBADF && r != -EOPNOTSUPP && r != -ENOTTY;
-}
 
 /* A child has the fd and of the mappings only the view (trap d). */
 static void exit_in_child(struct evr_ring *ring)

@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -340,6 +341,26 @@ START_TEST(view_of_another_ring_is_none)
 }
 END_TEST
 
+/* Or a file of its own, which can be mapped, but has nothing to look at. */
+START_TEST(view_of_another_file_is_none)
+{
+	struct evr_ring_config config = { .entries = 8, .stats = &stats };
+	int nr, file = memfd_create("", 0);
+
+	ck_assert_int_ge(file, 0);
+	ck_assert_int_eq(evr_probe(modes[_i], &config.have), 0);
+	ck_assert_int_eq(evr_ring_init(&ring, &config), 0);
+	nr = count_mappings(NULL);
+	ck_assert_int_ge(dup2(file, ring.uring.ring_fd), 0);
+	ck_assert_int_eq(evr_ring_open_view(&ring), -EBADF);
+	close(ring.uring.ring_fd);
+	ck_assert_int_eq(evr_ring_open_view(&ring), -EBADF);
+	ck_assert_int_eq(count_mappings(NULL), nr);
+	close(file);
+	evr_ring_exit(&ring);
+}
+END_TEST
+
 static volatile sig_atomic_t is_child;
 static volatile pid_t child;
 
@@ -410,6 +431,7 @@ Suite *make_suite(void)
 	add(suite, view_is_opened_once_and_goes_with_the_ring,
 	    ARRAY_SIZE(modes));
 	add(suite, view_of_another_ring_is_none, ARRAY_SIZE(modes));
+	add(suite, view_of_another_file_is_none, ARRAY_SIZE(modes));
 	add(suite, child_forked_while_we_look_is_unharmed, ARRAY_SIZE(modes));
 	return suite;
 }
