@@ -30,6 +30,8 @@ static const struct {
 	  "be sent" },
 	{ ECANCELED, "sending was cancelled, or the ring went that had the "
 	  "request: the event that hands the pieces back is on its way" },
+	{ EBADF, "the program has closed the fd of the ring, as closefrom() does: "
+	  "the loop goes on with the ring it has, but cannot begin to spin" },
 	{ E2BIG, "so many operations cannot be submitted together: attach with "
 	  "more entries" },
 	{ ENOTSUP, "evring cannot attach to this loop: it does not use libev's "

@@ -26,7 +26,7 @@ static const struct {
 	{ ENFILE, "fs.file-max" }, { ENOMEM, "RLIMIT_MEMLOCK" },
 	{ ENXIO, "no ring" },	   { EAGAIN, "try again" },
 	{ ENOENT, "not started" }, { E2BIG, "entries" },
-	{ ECANCELED, "sending" },
+	{ ECANCELED, "sending" },  { EBADF, "closed the fd" },
 };
 
 START_TEST(each_error_has_its_own_text)
