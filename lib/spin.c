@@ -23,7 +23,8 @@
  * c) TASKRUN may mean nothing for us: what woke the request has gone again.
  *    Then looking goes on, but not for longer.
  * d) A signal handler may fork, and the child comes back to where we look.  The
- *    queues are not there any more, only the view of them.
+ *    queues are not there any more, only the view of them, in which is its
+ *    parent's news.  For the child the wait is over, as a signal ends a sleep.
  */
 #include "config.h"
 
@@ -113,7 +114,7 @@ static void relax(void)
 #endif
 }
 
-/* Until there is news, or until then. */
+/* Until there is news, or until then; in a child not at all (trap d). */
 static bool watch(const struct evr_ring *ring, int64_t end)
 {
 	int i;
@@ -124,7 +125,7 @@ static bool watch(const struct evr_ring *ring, int64_t end)
 				return true;
 			relax();
 		}
-	} while (now() < end);
+	} while (evr_ring_is_mapped(ring) && now() < end);
 	return false;
 }
 

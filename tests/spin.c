@@ -363,10 +363,12 @@ END_TEST
 
 static volatile sig_atomic_t is_child;
 static volatile pid_t child;
+static volatile double forked; /* when */
 
 static void fork_here(int signal_nr)
 {
 	(void)signal_nr;
+	forked = now();
 	child = fork();
 	is_child = !child;
 }
@@ -403,6 +405,25 @@ START_TEST(child_forked_while_we_look_is_unharmed)
 }
 END_TEST
 
+/* The child's wait is over when it is forked, not when it has looked. */
+START_TEST(child_forked_while_we_look_looks_no_more)
+{
+	const struct itimerval in_a_moment = { .it_value.tv_usec = 10000 };
+	int status;
+
+	make(_i);
+	evr_spin_set(&spin, 1.);
+	signal(SIGALRM, fork_here);
+	setitimer(ITIMER_REAL, &in_a_moment, NULL);
+	(void)evr_spin_wait(&spin, &ring, SEC);
+	if (is_child)
+		_exit(now() - forked > 0.5);
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+	evr_ring_exit(&ring);
+}
+END_TEST
+
 static void add(Suite *suite, const TTest *test, size_t nr)
 {
 	TCase *tcase = tcase_create("spin");
@@ -433,5 +454,6 @@ Suite *make_suite(void)
 	add(suite, view_of_another_ring_is_none, ARRAY_SIZE(modes));
 	add(suite, view_of_another_file_is_none, ARRAY_SIZE(modes));
 	add(suite, child_forked_while_we_look_is_unharmed, ARRAY_SIZE(modes));
+	add(suite, child_forked_while_we_look_looks_no_more, ARRAY_SIZE(modes));
 	return suite;
 }
