@@ -1582,9 +1582,12 @@ int evr_poll_set_spin(struct evr_poll *p, double seconds)
 		return -EINVAL;
 	if (seconds != 0. && evr_ring_is_mapped(&p->ring))
 		r = evr_ring_open_view(&p->ring);
-	if (r >= 0)
-		evr_spin_set(&p->spin, seconds);
-	return r;
+	if (r < 0)
+		return r;
+	evr_spin_set(&p->spin, seconds);
+	if (!evr_spin_is_on(&p->spin))
+		evr_ring_close_view(&p->ring);
+	return 0;
 }
 
 /*

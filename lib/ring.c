@@ -587,7 +587,7 @@ static bool is_view_ours(const struct evr_ring *ring)
 	return is_ours && IO_URING_READ_ONCE(*seen) == was;
 }
 
-static void close_view(struct evr_ring *ring)
+void evr_ring_close_view(struct evr_ring *ring)
 {
 	if (ring->view)
 		munmap((void *)(uintptr_t)ring->view, ring->uring.sq.ring_sz);
@@ -612,7 +612,7 @@ int evr_ring_open_view(struct evr_ring *ring)
 	ring->view = view;
 	if (is_view_ours(ring))
 		return 0;
-	close_view(ring);
+	evr_ring_close_view(ring);
 	return -EBADF;
 }
 
@@ -761,7 +761,7 @@ unsigned evr_ring_reap(struct evr_ring *ring, unsigned max,
 /* A child has the fd and of the mappings only the view (trap d). */
 static void exit_in_child(struct evr_ring *ring)
 {
-	close_view(ring);
+	evr_ring_close_view(ring);
 	if (fd_is_ring(ring->uring.ring_fd))
 		close(ring->uring.ring_fd);
 	ring->stand_in = -1;
@@ -806,7 +806,7 @@ static void close_ring(struct evr_ring *ring)
 	}
 	end_requests(ring);
 	unregister_ring_fd(ring);
-	close_view(ring);
+	evr_ring_close_view(ring);
 	if (fd_is_ring(ring->uring.ring_fd))
 		replace_fd(ring);
 	else

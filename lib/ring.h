@@ -59,9 +59,10 @@ struct evr_ring {
 	unsigned wait_flags;  /* besides, in one that may sleep */
 
 	/*
-	 * The queues once more, to look at only, NULL before
-	 * evr_ring_open_view(): unlike the others this mapping is also in a
-	 * forked child, because a signal handler may fork while we look.
+	 * The queues once more, to look at only, NULL but between
+	 * evr_ring_open_view() and evr_ring_close_view(): unlike the others
+	 * this mapping is also in a forked child, because a signal handler may
+	 * fork while we look.
 	 */
 	const char *view;
 
@@ -176,6 +177,7 @@ int evr_ring_submit(struct evr_ring *ring);
 
 /* For evr_ring_view_has_news().  Returns 0 or -errno. */
 int evr_ring_open_view(struct evr_ring *ring);
+void evr_ring_close_view(struct evr_ring *ring);
 
 /*
  * evr_ring_has_news(), for looking again and again.  In a child that a signal

@@ -499,6 +499,32 @@ START_TEST(spinning_ends_when_told_and_with_the_attachment)
 }
 END_TEST
 
+static int mappings_of_a_child(void *unused)
+{
+	(void)unused;
+	return count_mappings("io_uring");
+}
+
+START_TEST(children_have_a_mapping_only_while_the_loop_spins)
+{
+	struct ev_loop *loop = new_loop();
+
+	ck_assert_int_eq(evring_attach(loop, NULL), 0);
+	ck_assert_int_eq(run_in_child(mappings_of_a_child, NULL), 0);
+	ck_assert_int_eq(evring_set_spin(loop, EVRING_SPIN_AUTO), 0);
+	ck_assert_int_eq(run_in_child(mappings_of_a_child, NULL), 1);
+	ck_assert_int_eq(evring_set_spin(loop, 0.), 0);
+	ck_assert_int_eq(run_in_child(mappings_of_a_child, NULL), 0);
+	ck_assert_int_eq(evring_set_spin(loop, 1e-10), 0); /* nothing */
+	ck_assert_int_eq(run_in_child(mappings_of_a_child, NULL), 0);
+	ck_assert_int_eq(evring_set_spin(loop, 1e-4), 0);
+	ck_assert(is_spinning(loop));
+	ck_assert_int_eq(evring_detach(loop), 0);
+	ck_assert_int_eq(run_in_child(mappings_of_a_child, NULL), 0);
+	ev_loop_destroy(loop);
+}
+END_TEST
+
 START_TEST(stats_need_a_place)
 {
 	struct ev_loop *loop = new_loop();
@@ -1570,6 +1596,8 @@ static void add_refusals(Suite *suite)
 	tcase_add_test(tcase, stats_need_a_place);
 	tcase_add_loop_test(tcase, spin_is_checked, 0, ARRAY_SIZE(spins));
 	tcase_add_test(tcase, spinning_ends_when_told_and_with_the_attachment);
+	tcase_add_test(tcase,
+		       children_have_a_mapping_only_while_the_loop_spins);
 	tcase_add_loop_test(tcase, interval_to_collect_in_is_checked, 0,
 			    (int)ARRAY_SIZE(intervals));
 	tcase_add_test(tcase, collecting_needs_min_wait);
