@@ -261,6 +261,11 @@ int evring_set_collect(struct ev_loop *loop, double seconds, unsigned events);
  * and turns that may not block do not.  While loop collects (see above) it does
  * not spin.
  *
+ * A signal handler that runs while loop looks does not end the turn, as it ends
+ * a sleep.  What it tells libev does: ev_signal and ev_async_send() are heard
+ * at once.  A program whose handler sets a variable, and which reads that when
+ * a turn is over, may find it only after the next event.
+ *
  * seconds: 0 switches off, which is the default; at most 1; some 50e-6 for a
  * partner on the same machine.  Or EVRING_SPIN_AUTO: up to 100e-6, and only
  * while events have been coming sooner than that; a loop whose events are rare,

@@ -14,10 +14,12 @@
 #include <evring.h>
 #include <math.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "sandbox.h"
@@ -495,6 +497,76 @@ START_TEST(spinning_ends_when_told_and_with_the_attachment)
 	ck_assert_int_eq(evring_detach(loop), 0);
 	ck_assert_int_eq(evring_attach(loop, NULL), 0);
 	ck_assert(!is_spinning(loop));
+	ev_loop_destroy(loop);
+}
+END_TEST
+
+struct heard {
+	ev_signal signal;
+	ev_async async;
+	int nr;
+};
+
+static struct heard heard;
+static struct ev_loop *heard_by;
+
+static void hear_signal(struct ev_loop *loop, ev_signal *w, int revents)
+{
+	(void)loop;
+	(void)w;
+	(void)revents;
+	heard.nr++;
+}
+
+static void hear_async(struct ev_loop *loop, ev_async *w, int revents)
+{
+	(void)loop;
+	(void)w;
+	(void)revents;
+	heard.nr++;
+}
+
+static void send_in_handler(int signal_nr)
+{
+	(void)signal_nr;
+	ev_async_send(heard_by, &heard.async);
+}
+
+static void start_hearing(struct ev_loop *loop, bool by_signal)
+{
+	heard.nr = 0;
+	heard_by = loop;
+	ev_signal_init(&heard.signal, hear_signal, SIGALRM);
+	ev_async_init(&heard.async, hear_async);
+	ev_async_start(loop, &heard.async);
+	if (by_signal)
+		ev_signal_start(loop, &heard.signal);
+	else
+		signal(SIGALRM, send_in_handler);
+}
+
+/* Without a sleep: within the second for which it looks. */
+START_TEST(what_a_handler_tells_libev_ends_the_looking)
+{
+	static const char *const masks[] = { "", "epoll-wait", "defer-taskrun",
+					     "defer-taskrun,coop-taskrun" };
+	const struct itimerval in_a_moment = { .it_value.tv_usec = 20000 };
+	struct evring_config config = { .spin = 1., .disable = masks[_i / 2] };
+	struct ev_loop *loop = new_loop();
+	struct evring_stats stats;
+
+	ck_assert_int_eq(evring_attach(loop, &config), 0);
+	start_hearing(loop, _i % 2);
+	ev_run(loop, EVRUN_NOWAIT);
+	setitimer(ITIMER_REAL, &in_a_moment, NULL);
+	while (!heard.nr)
+		ev_run(loop, EVRUN_ONCE);
+	ck_assert_int_eq(evring_stats(loop, &stats), 0);
+	ck_assert_uint_ge(stats.spin_hits, 1);
+	ck_assert_uint_eq(stats.spin_hits, stats.spins);
+	ck_assert_uint_eq(stats.waits_by_offset + stats.waits_copied, 0);
+	ev_signal_stop(loop, &heard.signal);
+	ev_async_stop(loop, &heard.async);
 	ev_loop_destroy(loop);
 }
 END_TEST
@@ -1598,6 +1670,8 @@ static void add_refusals(Suite *suite)
 	tcase_add_test(tcase, spinning_ends_when_told_and_with_the_attachment);
 	tcase_add_test(tcase,
 		       children_have_a_mapping_only_while_the_loop_spins);
+	tcase_add_loop_test(tcase, what_a_handler_tells_libev_ends_the_looking,
+			    0, 8);
 	tcase_add_loop_test(tcase, interval_to_collect_in_is_checked, 0,
 			    (int)ARRAY_SIZE(intervals));
 	tcase_add_test(tcase, collecting_needs_min_wait);
