@@ -1351,17 +1351,27 @@ static int64_t to_ns(double seconds)
 			     : (int64_t)1000000000 * 1000000000;
 }
 
+/* What comes, or a timer, may end it without a system call. */
+static int spin_in_ring(struct evr_poll *p, double timeout)
+{
+	uint64_t enters = p->stats->enters;
+	int r = evr_spin_wait(&p->spin, &p->ring, to_ns(timeout));
+
+	p->called |= p->stats->enters != enters;
+	return r;
+}
+
 static int enter_ring(struct evr_poll *p, double timeout)
 {
 	if (timeout <= 0. && !evr_ring_has_unsent(&p->ring) &&
 	    !evr_ring_has_news(&p->ring))
 		return 0;
+	if (timeout > 0. && evr_unlikely(evr_spin_is_on(&p->spin)) &&
+	    p->interval <= 0.)
+		return spin_in_ring(p, timeout);
 	p->called = true;
-	if (timeout <= 0.)
-		return evr_ring_submit(&p->ring);
-	if (evr_unlikely(evr_spin_is_on(&p->spin)) && p->interval <= 0.)
-		return evr_spin_wait(&p->spin, &p->ring, to_ns(timeout));
-	return evr_ring_wait(&p->ring, to_ns(timeout));
+	return timeout > 0. ? evr_ring_wait(&p->ring, to_ns(timeout))
+			    : evr_ring_submit(&p->ring);
 }
 
 /* What came in an enter that returned r. */

@@ -501,6 +501,27 @@ START_TEST(spinning_ends_when_told_and_with_the_attachment)
 }
 END_TEST
 
+/* A turn that watches until its timer has expired makes no system call. */
+START_TEST(spinning_until_a_timer_is_counted_as_no_wait)
+{
+	struct evring_config config = { .spin = 1. };
+	struct ev_loop *loop = new_loop();
+	struct evring_stats stats;
+	ev_timer timer;
+
+	ck_assert_int_eq(evring_attach(loop, &config), 0);
+	ev_now_update(loop);
+	ev_timer_init(&timer, ignore_timer, 0.1, 0.);
+	ev_timer_start(loop, &timer);
+	ev_run(loop, 0);
+	ck_assert_int_eq(evring_stats(loop, &stats), 0);
+	ck_assert_uint_ge(stats.spins, 1);
+	ck_assert_uint_eq(stats.enters, 0);
+	ck_assert_uint_eq(stats.waits_avoided, stats.turns);
+	ev_loop_destroy(loop);
+}
+END_TEST
+
 struct heard {
 	ev_signal signal;
 	ev_async async;
@@ -1670,6 +1691,7 @@ static void add_refusals(Suite *suite)
 	tcase_add_test(tcase, spinning_ends_when_told_and_with_the_attachment);
 	tcase_add_test(tcase,
 		       children_have_a_mapping_only_while_the_loop_spins);
+	tcase_add_test(tcase, spinning_until_a_timer_is_counted_as_no_wait);
 	tcase_add_loop_test(tcase, what_a_handler_tells_libev_ends_the_looking,
 			    0, 8);
 	tcase_add_loop_test(tcase, interval_to_collect_in_is_checked, 0,
