@@ -15,7 +15,6 @@
 #include <arpa/inet.h>
 #include <err.h>
 #include <limits.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,16 +51,6 @@ struct figures {
 /*
  * the client
  */
-
-static int connect_to(const struct sockaddr_in *to)
-{
-	int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
-
-	if (fd < 0 || connect(fd, (const struct sockaddr *)to, sizeof(*to)) < 0)
-		err(1, "connect");
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	return fd;
-}
 
 static void ask(int fd)
 {
@@ -115,7 +104,7 @@ static void measure(const struct echo_server *server, unsigned nr,
 
 	bench_series_init(&times, nr);
 	echo_process_start(&process, server, server_cpu);
-	fd = connect_to(&process.address);
+	fd = echo_connect(&process.address);
 	ask_often(fd, nr / 10, &times);
 	cpu = echo_process_cpu(&process);
 	ask_often(fd, nr, &times);
@@ -192,7 +181,7 @@ static void run_outside(void)
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 	};
 	struct bench_series times;
-	int fd = connect_to(&to);
+	int fd = echo_connect(&to);
 
 	bench_deadline(120);
 	bench_series_init(&times, nr_requests);

@@ -22,7 +22,6 @@
 
 #include <err.h>
 #include <limits.h>
-#include <netinet/tcp.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,17 +122,11 @@ static void connect_clients(struct clients *clients,
 			    const struct sockaddr_in *to)
 {
 	struct epoll_event event = { .events = EPOLLIN };
-	int on = 1;
 	unsigned i;
 
 	clients->epoll = epoll_create1(0);
 	for (i = 0; i < clients->nr; i++) {
-		clients->fds[i] = socket(AF_INET, SOCK_STREAM, 0);
-		if (connect(clients->fds[i], (const struct sockaddr *)to,
-			    sizeof(*to)) < 0)
-			err(1, "connect");
-		setsockopt(clients->fds[i], IPPROTO_TCP, TCP_NODELAY, &on,
-			   sizeof(on));
+		clients->fds[i] = echo_connect(to);
 		event.data.u32 = i;
 		epoll_ctl(clients->epoll, EPOLL_CTL_ADD, clients->fds[i],
 			  &event);

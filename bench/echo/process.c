@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <err.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -57,6 +58,16 @@ void echo_process_stop(struct echo_process *process)
 {
 	kill(process->pid, SIGKILL);
 	waitpid(process->pid, NULL, 0);
+}
+
+int echo_connect(const struct sockaddr_in *to)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+
+	if (fd < 0 || connect(fd, (const struct sockaddr *)to, sizeof(*to)) < 0)
+		err(1, "connect");
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	return fd;
 }
 
 double echo_process_cpu(const struct echo_process *process)

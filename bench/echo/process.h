@@ -22,6 +22,9 @@ void echo_process_start(struct echo_process *process,
 			const struct echo_server *server, unsigned cpu);
 void echo_process_stop(struct echo_process *process);
 
+/* A connection that sends what it is given at once. */
+int echo_connect(const struct sockaddr_in *to);
+
 /* CPU time so far, user and system, in nanoseconds. */
 double echo_process_cpu(const struct echo_process *process);
 
