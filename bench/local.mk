@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: BSD-2-Clause
 
 # Built by `make bench', neither by `make' nor installed.
-bench_programs = %D%/chain %D%/file %D%/ping %D%/post %D%/quiet %D%/server \
-	%D%/timer %D%/wait
+bench_programs = %D%/burst %D%/chain %D%/file %D%/ping %D%/post \
+	%D%/quiet %D%/server %D%/timer %D%/wait
 EXTRA_PROGRAMS += $(bench_programs)
 CLEANFILES     += $(bench_programs)
 
 bench_loop_sources = %D%/bench.c %D%/bench.h %D%/side.c %D%/side.h
 bench_loop_libs    = lib/libevring.la $(LIBURING_LIBS) $(EV_LIBS)
+
+%C%_burst_SOURCES = %D%/burst.c %D%/calls.c %D%/calls.h \
+	%D%/echo/echo.h %D%/echo/epoll.c %D%/echo/process.c \
+	%D%/echo/process.h %D%/bench.c %D%/bench.h
+%C%_burst_LDADD   = $(bench_loop_libs)
 
 %C%_chain_SOURCES = %D%/chain.c $(bench_loop_sources)
 %C%_chain_LDADD   = $(bench_loop_libs)

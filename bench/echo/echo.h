@@ -20,9 +20,15 @@ extern const struct echo_server echo_ops;     /* the same on evring */
 extern const struct echo_server echo_sockets; /* its watchers for sockets */
 extern const struct echo_server echo_epoll; /* libev's epoll, read and write */
 extern const struct echo_server echo_epoll_again; /* to see what is chance */
-extern const struct echo_server echo_ring; /* the same attached to evring */
-extern const struct echo_server echo_spin; /* that looks before it sleeps */
-extern const struct echo_server echo_auto; /* as it thinks best */
+extern const struct echo_server echo_ring;     /* the same attached to evring */
+extern const struct echo_server echo_spin;     /* that looks before it sleeps */
+extern const struct echo_server echo_auto;     /* as it thinks best */
+extern const struct echo_server echo_interval; /* epoll, turns kept apart */
+extern const struct echo_server echo_collect;  /* evring, the same */
+
+/* To be set before a server on libev's watchers is started. */
+extern double echo_seconds_apart;    /* the turns of the latter two */
+extern _Atomic unsigned *echo_turns; /* shared: turns so far; NULL: nowhere */
 
 /* Where configure has found the library; what is running says its version. */
 extern const struct echo_server echo_libuv;

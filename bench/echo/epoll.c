@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * epoll.c - an echo server on libev's watchers, with read and write: on libev's
- * own epoll, and the same loop attached to evring.
+ * own epoll, and the same loop attached to evring; each with turns as they come
+ * and with turns kept apart.
  */
 #include "config.h"
 
@@ -9,6 +10,7 @@
 #include <errno.h>
 #include <ev.h>
 #include <evring.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -20,6 +22,9 @@ struct connection {
 	char buffer[ECHO_BUFFER_SIZE];
 	size_t offset, size; /* what is to be sent */
 };
+
+double echo_seconds_apart;
+_Atomic unsigned *echo_turns;
 
 static void leave(struct ev_loop *loop, struct connection *c)
 {
@@ -84,43 +89,82 @@ static void on_connection(struct ev_loop *loop, ev_io *w, int revents)
 	ev_io_start(loop, &c->io);
 }
 
+static void count_turn(struct ev_loop *loop, ev_prepare *w, int revents)
+{
+	(void)w;
+	(void)revents;
+	atomic_store_explicit(echo_turns, ev_iteration(loop),
+			      memory_order_relaxed);
+}
+
 static void serve_on(struct ev_loop *loop, int listener)
 {
+	static ev_prepare counting;
 	static ev_io accepting;
 
+	ev_prepare_init(&counting, count_turn);
+	if (echo_turns)
+		ev_prepare_start(loop, &counting);
 	ev_io_init(&accepting, on_connection, listener, EV_READ);
 	ev_io_start(loop, &accepting);
 	ev_run(loop, 0);
 }
 
-static void serve_epoll(int listener)
+static struct ev_loop *loop_on_epoll(void)
 {
-	serve_on(ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV), listener);
+	struct ev_loop *loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+
+	if (!loop)
+		errx(1, "libev has no epoll here");
+	return loop;
 }
 
-static void serve_spinning(int listener, double spin)
+static struct ev_loop *loop_on_ring(double spin)
 {
 	struct evring_config config = { .spin = spin };
 	struct ev_loop *loop = evring_loop_new(EVFLAG_NOENV, &config);
 
 	if (!loop)
 		err(1, "evring");
+	return loop;
+}
+
+static void serve_epoll(int listener)
+{
+	serve_on(loop_on_epoll(), listener);
+}
+
+static void serve_interval(int listener)
+{
+	struct ev_loop *loop = loop_on_epoll();
+
+	ev_set_io_collect_interval(loop, echo_seconds_apart);
+	serve_on(loop, listener);
+}
+
+static void serve_collect(int listener)
+{
+	struct ev_loop *loop = loop_on_ring(0.);
+	int r = evring_set_collect(loop, echo_seconds_apart, 0);
+
+	if (r < 0)
+		errx(1, "evring_set_collect: %s", evring_strerror(r));
 	serve_on(loop, listener);
 }
 
 static void serve_ring(int listener)
 {
-	serve_spinning(listener, 0.);
+	serve_on(loop_on_ring(0.), listener);
 }
 
 static void serve_spin(int listener)
 {
-	serve_spinning(listener, 50e-6);
+	serve_on(loop_on_ring(50e-6), listener);
 }
 
 static void serve_auto(int listener)
 {
-	serve_spinning(listener, EVRING_SPIN_AUTO);
+	serve_on(loop_on_ring(EVRING_SPIN_AUTO), listener);
 }
 
 const struct echo_server echo_epoll = { "epoll", "libev, read and write",
@@ -133,3 +177,8 @@ const struct echo_server echo_auto = { "auto", "and spins if it likes",
 				       serve_auto };
 const struct echo_server echo_ring = { "watchers", "the same on evring",
 				       serve_ring };
+const struct echo_server echo_interval = { "interval",
+					   "ev_set_io_collect_interval()",
+					   serve_interval };
+const struct echo_server echo_collect = { "collect", "evring_set_collect()",
+					  serve_collect };
