@@ -231,7 +231,8 @@ int evring_stats(struct ev_loop *loop, struct evring_stats *ret_stats);
  * came meanwhile.  As ev_set_io_collect_interval (loop, seconds) does, but it
  * is the wait itself that is long enough, so that a loop with nothing to do
  * sleeps and wakes once.  Timers stay exact, and turns that may not block do
- * not.  A signal handler of this thread ends the interval.
+ * not.  A signal handler of this thread ends the interval.  Within a turn the
+ * order is libev's: who waited longest may be the last to be told.
  *
  * events: so many completions are enough to end the interval before.  Readiness
  * of fds, however many, is one completion, so 1 switches off.  0: no number is
