@@ -489,14 +489,24 @@ START_TEST(spinning_ends_when_told_and_with_the_attachment)
 	ck_assert(!is_spinning(loop));
 	ck_assert_int_eq(evring_set_spin(loop, 1e-4), 0);
 	ck_assert(is_spinning(loop));
+	ck_assert_int_eq(evring_detach(loop), 0);
+	ck_assert_int_eq(evring_attach(loop, NULL), 0);
+	ck_assert(!is_spinning(loop));
+	ev_loop_destroy(loop);
+}
+END_TEST
+
+START_TEST(a_loop_that_collects_does_not_spin)
+{
+	struct evring_config config = { .spin = 1e-4 };
+	struct ev_loop *loop = new_loop();
+
+	ck_assert_int_eq(evring_attach(loop, &config), 0);
 	if (!evring_set_collect(loop, 0.01, 0)) {
 		ck_assert(!is_spinning(loop));
 		ck_assert_int_eq(evring_set_collect(loop, 0., 0), 0);
 	}
 	ck_assert(is_spinning(loop));
-	ck_assert_int_eq(evring_detach(loop), 0);
-	ck_assert_int_eq(evring_attach(loop, NULL), 0);
-	ck_assert(!is_spinning(loop));
 	ev_loop_destroy(loop);
 }
 END_TEST
@@ -1670,6 +1680,10 @@ static void add_refusals(Suite *suite)
 {
 	TCase *tcase = tcase_create("refusals");
 	const char *reason = no_children();
+	const char *no_offsets = under_valgrind()
+					 ? "valgrind takes offsets in the "
+					   "region for pointers"
+					 : NULL;
 
 	tcase_add_test(tcase, no_loop_is_invalid);
 	tcase_add_loop_test(tcase, bad_config_is_refused, 0,
@@ -1699,9 +1713,8 @@ static void add_refusals(Suite *suite)
 	tcase_add_test(tcase, collecting_needs_min_wait);
 	add_or_leave_out(tcase,
 			 collecting_ends_when_told_and_with_the_attachment,
-			 under_valgrind() ? "valgrind takes offsets in the "
-					    "region for pointers"
-					  : NULL);
+			 no_offsets);
+	add_or_leave_out(tcase, a_loop_that_collects_does_not_spin, no_offsets);
 	add_loop_or_leave_out(tcase, refusal_of_the_system_is_returned,
 			      (int)ARRAY_SIZE(sandboxes), reason);
 	add_or_leave_out(tcase, no_fd_left_is_returned_and_passes, reason);
