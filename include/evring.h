@@ -82,8 +82,9 @@ enum evring_flags {
 	/*
 	 * Attached on behalf of a program that may not know of it, as `evring
 	 * run` does: a later evring_attach() takes the place of this one
-	 * instead of failing with -EBUSY, and counts where this one did unless
-	 * it names another place.
+	 * instead of failing with -EBUSY, counts where this one did unless it
+	 * names another place, and spins as this one did unless it names a
+	 * time of its own.
 	 */
 	EVRING_GIVE_WAY = 1u << 3
 };

@@ -53,6 +53,7 @@ struct binding {
 	bool is_given_back; /* the ring was lost, libev's backend has the loop
 			     */
 	bool gives_way;	    /* EVRING_GIVE_WAY */
+	double spin;	    /* evring_config.spin */
 	struct evring_stats *users_stats; /* evring_config.stats: the
 					     caller's, until unbind() */
 };
@@ -230,6 +231,7 @@ static int new_binding(struct binding **ret_binding, struct ev_loop *loop,
 	}
 	b->gives_way = config->flags & EVRING_GIVE_WAY;
 	b->users_stats = config->stats;
+	b->spin = config->spin;
 	b->mintime = *evr_field(&b->host, double, mintime);
 	*ret_binding = b;
 	return 0;
@@ -262,6 +264,8 @@ static int make_room(struct ev_loop *loop, struct evring_config *config)
 		return -EBUSY;
 	if (seat->binding->gives_way && !config->stats)
 		config->stats = seat->binding->users_stats;
+	if (seat->binding->gives_way && config->spin == 0.)
+		config->spin = seat->binding->spin;
 	unbind(seat);
 	return 0;
 }

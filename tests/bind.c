@@ -628,6 +628,28 @@ START_TEST(children_have_a_mapping_only_while_the_loop_spins)
 }
 END_TEST
 
+START_TEST(spin_is_handed_on_by_what_gives_way)
+{
+	struct evring_config first = { .flags = EVRING_GIVE_WAY, .spin = 1e-4 };
+	struct evring_config second = { .spin = 1. };
+	struct ev_loop *loop = new_loop();
+	struct evring_stats s;
+
+	ck_assert_int_eq(evring_attach(loop, &first), 0);
+	ck_assert_int_eq(evring_attach(loop, NULL), 0);
+	ck_assert(is_spinning(loop));
+	ck_assert_int_eq(evring_stats(loop, &s), 0);
+	ck_assert_uint_gt(s.waits_by_offset + s.waits_copied, 0);
+	ck_assert_int_eq(evring_detach(loop), 0);
+	ck_assert_int_eq(evring_attach(loop, &first), 0);
+	ck_assert_int_eq(evring_attach(loop, &second), 0);
+	ck_assert(is_spinning(loop)); /* for longer than the turn */
+	ck_assert_int_eq(evring_stats(loop, &s), 0);
+	ck_assert_uint_eq(s.waits_by_offset + s.waits_copied, 0);
+	ev_loop_destroy(loop);
+}
+END_TEST
+
 START_TEST(stats_need_a_place)
 {
 	struct ev_loop *loop = new_loop();
@@ -1703,6 +1725,7 @@ static void add_refusals(Suite *suite)
 	tcase_add_test(tcase, stats_need_a_place);
 	tcase_add_loop_test(tcase, spin_is_checked, 0, ARRAY_SIZE(spins));
 	tcase_add_test(tcase, spinning_ends_when_told_and_with_the_attachment);
+	tcase_add_test(tcase, spin_is_handed_on_by_what_gives_way);
 	tcase_add_test(tcase,
 		       children_have_a_mapping_only_while_the_loop_spins);
 	tcase_add_test(tcase, spinning_until_a_timer_is_counted_as_no_wait);
