@@ -325,11 +325,22 @@ static unsigned child_seconds(const struct bench_series *epoll)
 
 /* The table of a cell. */
 
+enum { CELL_NAME_SIZE = 64 };
+
+static void name_cell(const struct cell *cell, char name[CELL_NAME_SIZE])
+{
+	snprintf(name, CELL_NAME_SIZE, "%u pairs, %u active%s%s%s", cell->pairs,
+		 cell->active, cell->timers ? ", timers" : "",
+		 cell->restart ? ", restart" : "",
+		 cell->toggle ? ", toggle" : "");
+}
+
 static void print_cell(const struct cell *cell)
 {
-	printf("\n%u pairs, %u active%s%s%s\n", cell->pairs, cell->active,
-	       cell->timers ? ", timers" : "", cell->restart ? ", restart" : "",
-	       cell->toggle ? ", toggle" : "");
+	char name[CELL_NAME_SIZE];
+
+	name_cell(cell, name);
+	printf("\n%s\n", name);
 	printf("%15s  %17s\n", "ratio to epoll", "ns per event");
 	printf("%7s %7s  %8s %8s  %-8s %-7s %7s %7s %7s  %s\n", "of min",
 	       "quarter", "min", "median", "backend", "tier", "turns", "enters",
@@ -355,6 +366,33 @@ static void print_result(const struct result *result, const struct result *base,
 		       (double)facts->looks / facts->turns, name);
 }
 
+static void write_row(const struct cell *cell, enum side_idx idx,
+		      const struct result *result, const struct result *base)
+{
+	const struct side_facts *facts = &result->facts;
+	double turns = (double)facts->turns;
+	char name[CELL_NAME_SIZE];
+	struct bench_row row = {
+		.bench = "chain",
+		.cell = name,
+		.figure = "an event",
+		.unit = "ns",
+		.series = &result->series,
+		.base = &base->series,
+		.is_apart = idx == SIDE_LIBEV_RING,
+		.facts = { { "turns_per_event",
+			     turns / result->series.nr / result->nr_per_block },
+			   { "enters_per_turn", facts->enters / turns },
+			   { "looks_per_turn", facts->looks / turns } },
+	};
+
+	if (!sides[idx].has_ring)
+		row.facts[1].name = NULL;
+	name_cell(cell, name);
+	side_name_row(&row, idx, facts);
+	bench_row(&row);
+}
+
 /* The side that has a child and a time limit. */
 static void measure_apart(struct chain *chain, struct result *result,
 			  const struct result *base)
@@ -363,8 +401,10 @@ static void measure_apart(struct chain *chain, struct result *result,
 	unsigned nr_rounds, seconds = child_seconds(&base->series);
 
 	nr_rounds = run_apart(chain, result, seconds);
-	if (nr_rounds)
+	if (nr_rounds) {
 		print_result(result, base, name);
+		write_row(&chain->cell, SIDE_LIBEV_RING, result, base);
+	}
 	if (nr_rounds < bench_common.rounds)
 		printf("%s did not finish: %u of %u rounds in %u s\n", name,
 		       nr_rounds, bench_common.rounds, seconds);
@@ -399,10 +439,12 @@ static bool measure_sides(struct chain *chain, struct result *results)
 	run_in_turns(chain, results);
 	for (i = 0; i < side_count(); i++) {
 		idx = side_at(i);
-		if (idx == SIDE_LIBEV_RING)
+		if (idx == SIDE_LIBEV_RING) {
 			measure_apart(chain, &results[idx], base);
-		else
-			print_result(&results[idx], base, sides[idx].name);
+			continue;
+		}
+		print_result(&results[idx], base, sides[idx].name);
+		write_row(&chain->cell, idx, &results[idx], base);
 	}
 	return print_target(results);
 }

@@ -31,8 +31,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "bench.h"
 #include "read/read.h"
+#include "row.h"
 
 enum { CHUNK_SIZE = 1 << 20, BLOCKS_IN_CHUNK = CHUNK_SIZE / READ_SIZE };
 
@@ -291,6 +291,43 @@ struct figures {
 	struct bench_series per_time; /* reads per second */
 };
 
+/* CPU time for a read, as less is better in rows. */
+static void invert(const struct bench_series *per_cpu,
+		   struct bench_series *ret_cpu)
+{
+	unsigned i;
+
+	bench_series_init(ret_cpu, per_cpu->nr);
+	for (i = 0; i < per_cpu->nr; i++)
+		bench_series_add(ret_cpu, 1e9 / per_cpu->value[i]);
+}
+
+static void write_row(const struct cell *cell, enum reader_idx idx,
+		      const struct figures *all)
+{
+	struct bench_series own, base;
+	struct bench_row row = {
+		.bench = "file",
+		.cell = cell->name,
+		.side = readers[idx]->name,
+		.figure = "CPU for a read",
+		.unit = "ns",
+		.role = readers[idx]->nr_threads ? BENCH_OTHER : BENCH_OURS,
+		.series = &own,
+		.base = &base,
+	};
+
+	if (idx == POOL_OF_4)
+		row.role = BENCH_BASE;
+	if (readers[POOL_OF_4])
+		row.base_side = readers[POOL_OF_4]->name;
+	invert(&all[idx].per_cpu, &own);
+	invert(&all[POOL_OF_4].per_cpu, &base);
+	bench_row(&row);
+	bench_series_exit(&own);
+	bench_series_exit(&base);
+}
+
 static void print_ratio(const struct figures *own, const struct figures *base)
 {
 	if (base->per_cpu.nr)
@@ -310,6 +347,7 @@ static void print_reader(const struct cell *cell, enum reader_idx idx,
 	print_ratio(own, &all[POOL_OF_32]);
 	printf("  %9.0f %9.0f  %9.0f\n", bench_median(&own->per_cpu),
 	       bench_quantile(&own->per_cpu, 1), bench_median(&own->per_time));
+	write_row(cell, idx, all);
 }
 
 static void run_round(const struct cell *cell, int fd, int cached_fd,

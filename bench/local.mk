@@ -6,7 +6,8 @@ bench_programs = %D%/burst %D%/chain %D%/file %D%/ping %D%/post \
 EXTRA_PROGRAMS += $(bench_programs)
 CLEANFILES     += $(bench_programs)
 
-bench_loop_sources = %D%/bench.c %D%/bench.h %D%/side.c %D%/side.h
+bench_base_sources = %D%/bench.c %D%/bench.h %D%/row.c %D%/row.h
+bench_loop_sources = %D%/side.c %D%/side.h $(bench_base_sources)
 bench_loop_libs    = lib/libevring.la $(LIBURING_LIBS) $(EV_LIBS)
 
 %C%_burst_SOURCES = %D%/burst.c %D%/calls.c %D%/calls.h \
@@ -18,7 +19,7 @@ bench_loop_libs    = lib/libevring.la $(LIBURING_LIBS) $(EV_LIBS)
 %C%_chain_LDADD   = $(bench_loop_libs)
 
 %C%_file_SOURCES  = %D%/file.c %D%/read/read.h %D%/read/ops.c \
-	%D%/bench.c %D%/bench.h
+	$(bench_base_sources)
 %C%_file_CPPFLAGS = $(AM_CPPFLAGS) $(LIBUV_CFLAGS)
 %C%_file_LDADD    = $(LIBUV_LIBS) $(bench_loop_libs)
 if HAVE_LIBUV
@@ -27,7 +28,7 @@ endif
 
 %C%_ping_SOURCES = %D%/ping.c %D%/calls.c %D%/calls.h \
 	%D%/echo/echo.h %D%/echo/epoll.c %D%/echo/process.c \
-	%D%/echo/process.h %D%/bench.c %D%/bench.h
+	%D%/echo/process.h $(bench_base_sources)
 %C%_ping_LDADD   = $(bench_loop_libs)
 
 %C%_post_SOURCES = %D%/post.c $(bench_loop_sources)
@@ -38,7 +39,7 @@ endif
 	%D%/echo/buffers.h %D%/echo/echo.h %D%/echo/epoll.c %D%/echo/ops.c \
 	%D%/echo/process.c %D%/echo/process.h %D%/echo/sockets.c \
 	%D%/echo/uring.c \
-	%D%/bench.c %D%/bench.h
+	$(bench_base_sources)
 %C%_server_CPPFLAGS = $(AM_CPPFLAGS) $(LIBUV_CFLAGS) $(LIBEVENT_CFLAGS)
 %C%_server_LDADD    = $(LIBEVENT_LIBS) $(LIBUV_LIBS) $(bench_loop_libs)
 if HAVE_LIBUV
@@ -56,7 +57,7 @@ endif
 %C%_timer_LDADD   = $(bench_loop_libs)
 
 # The kernel's share alone: no evring in it.
-%C%_wait_SOURCES = %D%/wait.c %D%/bench.c %D%/bench.h
+%C%_wait_SOURCES = %D%/wait.c $(bench_base_sources)
 %C%_wait_LDADD   = $(LIBURING_LIBS) $(EV_LIBS)
 
 # Programs as they are, and daemons; see their texts.

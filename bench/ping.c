@@ -21,9 +21,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "bench.h"
 #include "calls.h"
 #include "echo/process.h"
+#include "row.h"
 
 static const struct echo_server *const servers[] = {
 	&echo_epoll, &echo_epoll_again, &echo_ring, &echo_spin, &echo_auto,
@@ -122,6 +122,44 @@ static void measure(const struct echo_server *server, unsigned nr,
 	bench_series_exit(&times);
 }
 
+static enum bench_role role_of(const struct echo_server *server)
+{
+	if (server == &echo_epoll)
+		return BENCH_BASE;
+	return server == &echo_epoll_again ? BENCH_AGAIN : BENCH_OURS;
+}
+
+static void write_rows(const struct echo_server *server,
+		       const struct figures *figures,
+		       const struct figures *base)
+{
+	static const struct {
+		const char *name, *unit;
+	} kinds[NR_FIGURES] = {
+		[P50] = { "a request, p50", "us" },
+		[P99] = { "a request, p99", "us" },
+		[P999] = { "a request, p99.9", "us" },
+		[CPU] = { "CPU for a request", "us" },
+		[CALLS] = { "system calls for a request", "" },
+	};
+	struct bench_row row = {
+		.bench = "ping",
+		.cell = "one client",
+		.side = server->name,
+		.role = role_of(server),
+		.base_side = echo_epoll.name,
+	};
+	int i;
+
+	for (i = 0; i < NR_FIGURES; i++) {
+		row.figure = kinds[i].name;
+		row.unit = kinds[i].unit;
+		row.series = &figures->series[i];
+		row.base = &base->series[i];
+		bench_row(&row);
+	}
+}
+
 static void print_server(const struct echo_server *server,
 			 const struct figures *figures,
 			 const struct figures *base)
@@ -138,6 +176,7 @@ static void print_server(const struct echo_server *server,
 	if (own[CALLS].nr)
 		printf(" %6.2f", bench_median(&own[CALLS]));
 	printf("   %s\n", server->about);
+	write_rows(server, figures, base);
 }
 
 static bool begin_counting(void)

@@ -53,7 +53,7 @@ static const struct way {
 	{ "ev_async, libev epoll, again", SIDE_EPOLL_AGAIN, BY_ASYNC, NULL },
 	{ "ev_async, evring", SIDE_REGION, BY_ASYNC, NULL },
 	{ "evring_post, at once", SIDE_REGION, AT_ONCE, NULL },
-	{ "the same, eventfd", SIDE_REGION, AT_ONCE, "msg-ring" },
+	{ "evring_post, at once, eventfd", SIDE_REGION, AT_ONCE, "msg-ring" },
 	{ "evring_post, with the turn", SIDE_REGION, WITH_THE_TURN, NULL },
 };
 
@@ -321,6 +321,30 @@ static void note_facts(struct match *match, struct side_facts facts[2])
 		side_facts(match->partner.loop, &facts[1]);
 }
 
+/* turns and enters are those for a message. */
+static void write_row(const struct match *match, const struct match *base,
+		      const struct side_facts *facts, double turns,
+		      double enters)
+{
+	struct bench_row row = {
+		.bench = "post",
+		.cell = match->cell->name,
+		.figure = "a message",
+		.unit = "ns",
+		.series = &match->series,
+		.base = &base->series,
+		.facts = { { "turns_per_message", turns },
+			   { "enters_per_message", enters } },
+	};
+
+	side_name_row(&row, match->main.way->side, facts);
+	row.side = match->main.way->name;
+	row.base_side = base->main.way->name;
+	if (row.role != BENCH_OURS)
+		row.facts[1].name = NULL;
+	bench_row(&row);
+}
+
 static void print_match(struct match *match, const struct match *base)
 {
 	double nr = (double)match->series.nr * nr_block_messages;
@@ -341,6 +365,7 @@ static void print_match(struct match *match, const struct match *base)
 		printf("%6s  %s\n", "-", match->main.way->name);
 	else
 		printf("%6.2f  %s\n", enters / nr, match->main.way->name);
+	write_row(match, base, &after[0], turns / nr, enters / nr);
 }
 
 static void print_cell(struct match *matches, const bool *is_there)

@@ -109,10 +109,34 @@ static void time_block(struct quiet_loop *quiet)
 			 (double)(bench_ns() - start) / nr_block_turns);
 }
 
+static void write_row(const struct quiet_loop *quiet,
+		      const struct quiet_loop *base, enum side_idx idx,
+		      const struct side_facts *facts)
+{
+	struct bench_row row = {
+		.bench = "quiet",
+		.cell = "",
+		.figure = "a turn without events",
+		.unit = "ns",
+		.series = &quiet->series,
+		.base = &base->series,
+	};
+
+	side_name_row(&row, idx, facts);
+	if (sides[idx].has_ring) {
+		row.facts[0].name = "enters_per_turn";
+		row.facts[0].value = (double)facts->enters / facts->turns;
+		row.facts[1].name = "turns_without_a_call";
+		row.facts[1].value = (double)facts->avoided / facts->turns;
+	}
+	bench_row(&row);
+}
+
 static void print_side(const struct quiet_loop *quiet,
-		       const struct quiet_loop *base, const char *name)
+		       const struct quiet_loop *base, enum side_idx idx)
 {
 	struct side_facts after, facts = { 0 };
+	const char *name = sides[idx].name;
 
 	side_facts(quiet->loop, &after);
 	side_facts_add(&facts, &quiet->before, &after);
@@ -126,6 +150,7 @@ static void print_side(const struct quiet_loop *quiet,
 	else
 		printf("%7.1f%%  %s\n", 100.0 * facts.avoided / facts.turns,
 		       name);
+	write_row(quiet, base, idx, &facts);
 }
 
 static void print_table(const struct quiet_loop *loops)
@@ -136,8 +161,7 @@ static void print_table(const struct quiet_loop *loops)
 	printf("%7s %7s  %8s %8s  %-8s %-7s %8s  %s\n", "of min", "quarter",
 	       "min", "median", "backend", "tier", "avoided", "side");
 	for (i = 0; i < side_count(); i++)
-		print_side(&loops[side_at(i)], &loops[SIDE_EPOLL],
-			   sides[side_at(i)].name);
+		print_side(&loops[side_at(i)], &loops[SIDE_EPOLL], side_at(i));
 	printf("avoided: turns without a system call\n");
 }
 

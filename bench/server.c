@@ -30,9 +30,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "bench.h"
 #include "calls.h"
 #include "echo/process.h"
+#include "row.h"
 
 enum server_idx {
 	URING,
@@ -240,6 +240,43 @@ static void print_ratios(const struct bench_series *series,
 		printf("     -     - ");
 }
 
+static enum bench_role role_of(enum server_idx idx, enum server_idx base)
+{
+	if (idx == base)
+		return BENCH_BASE;
+	if (idx == OPERATIONS || idx == SOCKETS || idx == WATCHERS)
+		return BENCH_OURS;
+	return idx == URING_AGAIN && base == URING ? BENCH_AGAIN : BENCH_OTHER;
+}
+
+/* Against libev's epoll and against liburing by hand, where they are there. */
+static void write_rows(const struct cell *cell, enum server_idx idx,
+		       const struct figures *all)
+{
+	static const enum server_idx bases[] = { EPOLL, URING };
+	char name[64];
+	struct bench_row row = { .bench = "server", .cell = name };
+	int i;
+
+	snprintf(name, sizeof(name), "%u bytes, %u clients", cell->size,
+		 cell->nr_clients);
+	row.side = servers[idx]->name;
+	for (i = 0; i < 2; i++) {
+		row.base_side = servers[bases[i]]->name;
+		row.role = role_of(idx, bases[i]);
+		row.figure = "CPU for a message";
+		row.unit = "ns";
+		row.series = &all[idx].cpu;
+		row.base = &all[bases[i]].cpu;
+		bench_row(&row);
+		row.figure = "system calls for a message";
+		row.unit = "";
+		row.series = &all[idx].calls;
+		row.base = &all[bases[i]].calls;
+		bench_row(&row);
+	}
+}
+
 static void print_server(const struct cell *cell, enum server_idx idx,
 			 const struct figures *all)
 {
@@ -254,6 +291,7 @@ static void print_server(const struct cell *cell, enum server_idx idx,
 		printf(" %7.3f\n", bench_median(&own->calls));
 	else
 		printf("       -\n");
+	write_rows(cell, idx, all);
 }
 
 static void run_cell(const struct cell *cell)

@@ -154,3 +154,22 @@ const char *side_backend_name(unsigned backend)
 		return "other";
 	}
 }
+
+static enum bench_role side_role(enum side_idx idx)
+{
+	if (idx == SIDE_EPOLL)
+		return BENCH_BASE;
+	if (idx == SIDE_EPOLL_AGAIN)
+		return BENCH_AGAIN;
+	return sides[idx].has_ring ? BENCH_OURS : BENCH_OTHER;
+}
+
+void side_name_row(struct bench_row *row, enum side_idx idx,
+		   const struct side_facts *facts)
+{
+	row->side = sides[idx].name;
+	row->base_side = sides[SIDE_EPOLL].name;
+	row->role = side_role(idx);
+	row->backend = side_backend_name(facts->backend);
+	row->tier = facts->tier;
+}

@@ -12,6 +12,8 @@
 #ifndef SIDE_H
 #define SIDE_H
 
+#include "row.h"
+
 #include <ev.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -69,5 +71,9 @@ void side_facts_add(struct side_facts *sum, const struct side_facts *before,
 
 /* "epoll", "io_uring", or "other". */
 const char *side_backend_name(unsigned backend);
+
+/* Name the side in row, its part, and what it said that it is. */
+void side_name_row(struct bench_row *row, enum side_idx idx,
+		   const struct side_facts *facts);
 
 #endif

@@ -113,8 +113,36 @@ static double run_timer(struct timer_loop *timed, double seconds)
 	return (timed->fired - start) / 1e3 - seconds * 1e6;
 }
 
+/* base is NULL where a ratio would say nothing. */
+static void write_row(const struct bench_series *series,
+		      const struct bench_series *base, enum side_idx idx,
+		      const struct side_facts *facts, struct bench_row *row)
+{
+	row->bench = "timer";
+	row->series = series;
+	row->base = base;
+	side_name_row(row, idx, facts);
+	if (sides[idx].has_ring) {
+		row->facts[0].name = "enters_per_turn";
+		row->facts[0].value = (double)facts->enters / facts->turns;
+	}
+	bench_row(row);
+}
+
+static void write_lateness(const struct timer_loop *timed,
+			   const struct timer_loop *base, enum side_idx idx,
+			   const struct side_facts *facts, unsigned delay_us)
+{
+	char cell[32];
+	struct bench_row row = { .cell = cell, .figure = "late", .unit = "us" };
+
+	snprintf(cell, sizeof(cell), "%u us", delay_us);
+	write_row(&timed->series, &base->series, idx, facts, &row);
+}
+
 static void print_lateness(const struct timer_loop *timed,
-			   const struct timer_loop *base, const char *name)
+			   const struct timer_loop *base, enum side_idx idx,
+			   unsigned delay_us)
 {
 	struct side_facts facts;
 
@@ -124,7 +152,8 @@ static void print_lateness(const struct timer_loop *timed,
 	       bench_min(&timed->series), bench_median(&timed->series),
 	       bench_quantile(&timed->series, 0.99),
 	       bench_quantile(&timed->series, 1),
-	       side_backend_name(facts.backend), facts.tier, name);
+	       side_backend_name(facts.backend), facts.tier, sides[idx].name);
+	write_lateness(timed, base, idx, &facts, delay_us);
 }
 
 static void measure_delay(struct timer_loop *loops, unsigned delay_us)
@@ -146,7 +175,7 @@ static void measure_delay(struct timer_loop *loops, unsigned delay_us)
 	       "tier", "side");
 	for (i = 0; i < side_count(); i++)
 		print_lateness(&loops[side_at(i)], &loops[SIDE_EPOLL],
-			       sides[side_at(i)].name);
+			       side_at(i), delay_us);
 }
 
 /* Since the machine was started. */
@@ -197,8 +226,13 @@ static void idle_once(struct timer_loop *timed)
 				 100.0 * iowait / (idle + iowait));
 }
 
-static void print_idle(const struct timer_loop *timed, const char *name)
+static void print_idle(const struct timer_loop *timed, enum side_idx idx)
 {
+	struct bench_row row = {
+		.cell = "idle for 1 s",
+		.figure = "iowait of idle",
+		.unit = "%",
+	};
 	struct side_facts facts;
 
 	side_facts(timed->loop, &facts);
@@ -209,7 +243,8 @@ static void print_idle(const struct timer_loop *timed, const char *name)
 		printf("%7s %7s", "busy", "busy");
 	printf("  %6lu %6lu  %8ld  %-8s %-7s %s\n", timed->sum.iowait,
 	       timed->sum.idle, timed->wakeups,
-	       side_backend_name(facts.backend), facts.tier, name);
+	       side_backend_name(facts.backend), facts.tier, sides[idx].name);
+	write_row(&timed->shares, NULL, idx, &facts, &row);
 }
 
 static void measure_idle(struct timer_loop *loops)
@@ -226,7 +261,7 @@ static void measure_idle(struct timer_loop *loops)
 	       "iowait of idle", "ticks", "median", "min", "iowait", "idle",
 	       "wake-ups", "backend", "tier", "side");
 	for (i = 0; i < side_count(); i++)
-		print_idle(&loops[side_at(i)], sides[side_at(i)].name);
+		print_idle(&loops[side_at(i)], side_at(i));
 }
 
 int main(int argc, char **argv)

@@ -28,7 +28,7 @@
  *    of none in the same rotation".
  */
 #include "../lib/uapi.h"
-#include "bench.h"
+#include "row.h"
 
 #include <err.h>
 #include <errno.h>
@@ -278,6 +278,26 @@ static double min_cost_of(const struct bench_series *series, enum form_idx idx)
 	return bench_min(&series[idx]) - bench_min(&series[forms[idx].base]);
 }
 
+static void write_row(const struct bench_series *series, enum form_idx idx)
+{
+	bool is_offset = forms[idx].flags & IORING_ENTER_EXT_ARG_REG;
+	struct bench_row row = {
+		.bench = "wait",
+		.cell = "",
+		.side = forms[idx].name,
+		.figure = "a call",
+		.unit = "ns",
+		.role = is_offset ? BENCH_OURS : BENCH_OTHER,
+		.series = &series[idx],
+		.base = &series[COPIED],
+		.base_side = forms[COPIED].name,
+	};
+
+	if (idx == COPIED)
+		row.role = BENCH_BASE;
+	bench_row(&row);
+}
+
 static void print_form(const struct bench_series *series, enum form_idx idx)
 {
 	if (forms[idx].base == idx)
@@ -288,6 +308,7 @@ static void print_form(const struct bench_series *series, enum form_idx idx)
 		       cost_of(series, idx), min_cost_of(series, idx));
 	printf("  %7.1f %7.1f  %s\n", bench_min(&series[idx]),
 	       bench_median(&series[idx]), forms[idx].name);
+	write_row(series, idx);
 }
 
 static bool print_table(const struct bench_series *series)
