@@ -295,14 +295,20 @@ double bench_paired_difference(const struct bench_series *series,
 	return sorted_at(series->sorted, nr, 0.5);
 }
 
-double bench_paired_ratio(const struct bench_series *series,
-			  const struct bench_series *base)
+double bench_paired_ratio_at(const struct bench_series *series,
+			     const struct bench_series *base, double share)
 {
 	unsigned i, nr = series->nr < base->nr ? series->nr : base->nr;
 
 	for (i = 0; i < nr; i++)
 		series->sorted[i] = series->value[i] / base->value[i];
-	return sorted_at(series->sorted, nr, 0.5);
+	return sorted_at(series->sorted, nr, share);
+}
+
+double bench_paired_ratio(const struct bench_series *series,
+			  const struct bench_series *base)
+{
+	return bench_paired_ratio_at(series, base, 0.5);
 }
 
 const char *bench_verdict(bool met)

@@ -66,6 +66,10 @@ static void write_ratios(FILE *file, const struct bench_row *row)
 	if (row->is_apart)
 		return;
 	write_number(file, "ratio", bench_paired_ratio(series, base));
+	write_number(file, "ratio_q1",
+		     bench_paired_ratio_at(series, base, 0.25));
+	write_number(file, "ratio_q3",
+		     bench_paired_ratio_at(series, base, 0.75));
 }
 
 static void write_statistics(FILE *file, const struct bench_series *series)

@@ -260,7 +260,7 @@ static void write_rows(const struct cell *cell, enum server_idx idx,
 
 	snprintf(name, sizeof(name), "%u bytes, %u clients", cell->size,
 		 cell->nr_clients);
-	row.side = servers[idx]->name;
+	row.side = idx == URING_AGAIN ? uring_again.about : servers[idx]->name;
 	for (i = 0; i < 2; i++) {
 		row.base_side = servers[bases[i]]->name;
 		row.role = role_of(idx, bases[i]);
