@@ -92,7 +92,7 @@ double bench_quarter(const struct bench_series *series);
 double bench_paired_difference(const struct bench_series *series,
 			       const struct bench_series *base);
 
-/* The median of series[i] / base[i]; what this share of them does not exceed. */
+/* The median of series[i] / base[i]; what a share of them does not exceed. */
 double bench_paired_ratio(const struct bench_series *series,
 			  const struct bench_series *base);
 double bench_paired_ratio_at(const struct bench_series *series,

@@ -60,8 +60,8 @@ endif
 %C%_wait_SOURCES = %D%/wait.c $(bench_base_sources)
 %C%_wait_LDADD   = $(LIBURING_LIBS) $(EV_LIBS)
 
-# Programs as they are, and daemons; see their texts.
-EXTRA_DIST += %D%/daemons %D%/real
+# All of these in one run; programs as they are, and daemons; see their texts.
+EXTRA_DIST += %D%/compare %D%/results.py %D%/daemons %D%/real
 
 .PHONY: bench
 bench: $(bench_programs)

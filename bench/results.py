@@ -26,6 +26,8 @@ GREY = "#888888"
 COLOURS = ("#0a84c6", "#d9641e", "#1a9e74", "#b8608f", "#b08a00", "#7b6fd0",
            "#c23b3b", "#5f8f2f")
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
+FINE_TICKS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.4, 1.6, 1.8,
+              2, 2.5, 3, 4, 5)
 
 
 def unique(values):
@@ -177,11 +179,17 @@ def quoted(text):
 
 
 def categories_of(rows):
-    has_figures = len(unique(row["figure"] for row in rows)) > 1
-    return {(row["cell"], row["figure"]):
-            ", ".join(filter(None, [row["cell"], row["figure"]]))
-            if has_figures or not row["cell"] else row["cell"]
+    """What is beside each line: the cell, the figure, or both if they vary."""
+    varies = [name for name in ("cell", "figure")
+              if len(unique(row[name] for row in rows)) > 1] or ["figure"]
+    return {(row["cell"], row["figure"]): ", ".join(row[name] for name in varies)
             for row in rows}
+
+
+def title_of(rows):
+    figures = unique(row["figure"] for row in rows)
+    figure = f", {figures[0]}" if len(figures) == 1 else ""
+    return f"{rows[0]['bench']}{figure}: ratio to {rows[0]['base']}"
 
 
 def points_of(rows, places, shift):
@@ -193,8 +201,9 @@ def points_of(rows, places, shift):
 
 
 def axes(labels, ratios):
-    low, high = min(ratios) / 1.2, max(ratios) * 1.2
-    ticks = ", ".join(f"{tick}" for tick in TICKS)
+    low, high = min(ratios + [1]) / 1.1, max(ratios + [1]) * 1.1
+    chosen = FINE_TICKS if high < 5 * low else TICKS
+    ticks = ", ".join(f"{tick}" for tick in chosen)
     names = ", ".join(f"{quoted(label)} {-i}" for i, label in enumerate(labels))
     yield f'set border 1 linecolor rgb "{GREY}"'
     yield f'set xtics ({ticks}) nomirror textcolor rgb "{GREY}"'
@@ -203,6 +212,10 @@ def axes(labels, ratios):
     yield f"set yrange [{0.6 - len(labels)}:0.6]"
     yield (f'set arrow from 1, graph 0 to 1, graph 1 nohead '
            f'linecolor rgb "{GREY}" dashtype 2')
+    for i in range(1, len(labels)):
+        yield (f'set arrow from graph 0, first {0.5 - i} to '
+               f'graph 1, first {0.5 - i} nohead '
+               f'linecolor rgb "{GREY}" linewidth 0.3')
 
 
 def plot_script(bench, rows):
@@ -211,13 +224,15 @@ def plot_script(bench, rows):
     sides = unique(row["side"] for row in rows)
     ratios = [row.get(name) or 1 for row in rows
               for name in ("ratio_q1", "ratio_q3")] + list(map(ratio_of, rows))
-    height = 110 + len(labels) * (16 + 7 * len(sides)) + 20 * len(sides) // 3
+    key_lines = (len(sides) + 1) // 2
+    height = 110 + len(labels) * (12 + 8 * len(sides)) + 20 * key_lines
     yield (f'set terminal svg size 900,{height} dynamic noenhanced '
            f'font "sans-serif,13"')
     yield f"set output {quoted(bench + '.svg')}"
-    yield (f'set title {quoted(bench + ": ratio to " + rows[0]["base"])} '
-           f'textcolor rgb "{GREY}"')
-    yield f'set key bmargin center horizontal textcolor rgb "{GREY}"'
+    yield f'set title {quoted(title_of(rows))} textcolor rgb "{GREY}"'
+    yield f"set bmargin {3 + 1.2 * key_lines}"
+    yield (f'set key at screen 0.5, screen 0.02 center bottom vertical '
+           f'maxrows {key_lines} textcolor rgb "{GREY}"')
     yield from axes(labels.values(), ratios)
     plots = []
     for i, side in enumerate(sides):
@@ -233,8 +248,12 @@ def plot_script(bench, rows):
 
 
 def drawable(rows, bench):
-    """Rows with a ratio to the benchmark's first base, without that base."""
-    own = [row for row in rows if row["bench"] == bench and ratio_of(row)]
+    """
+    Rows with a ratio to the benchmark's first base, without that base, and
+    without what has no unit: counts, which the tables have.
+    """
+    own = [row for row in rows if row["bench"] == bench and row["unit"]
+           and ratio_of(row)]
     return [row for row in own if row["base"] == own[0]["base"]
             and row["side"] != row["base"]]
 
