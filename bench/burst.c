@@ -37,9 +37,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bench.h"
 #include "calls.h"
 #include "echo/process.h"
+#include "row.h"
 
 enum server_idx { EPOLL, AGAIN, INTERVAL, WATCHERS, COLLECT, NR_SERVERS };
 
@@ -393,6 +393,52 @@ static void print_median(const struct bench_series *series, int width,
 		printf(" %*s", width, "-");
 }
 
+/* What answers late because it was asked to is judged beside its like. */
+static enum bench_role role_of(enum server_idx idx, enum server_idx base)
+{
+	if (idx == base)
+		return BENCH_BASE;
+	if (idx == AGAIN)
+		return BENCH_AGAIN;
+	return idx == WATCHERS || (idx == COLLECT && base == INTERVAL)
+		       ? BENCH_OURS
+		       : BENCH_OTHER;
+}
+
+static void write_rows(enum server_idx idx, enum server_idx base,
+		       const struct figures *all)
+{
+	static const struct {
+		const char *name, *unit;
+	} kinds[NR_FIGURES] = {
+		[P50] = { "a message, p50", "us" },
+		[P99] = { "a message, p99", "us" },
+		[SLOWEST] = { "the slowest of a burst", "us" },
+		[CPU] = { "CPU for a message", "us" },
+		[TURNS] = { "turns for a message", "" },
+		[WAKES] = { "wake-ups for a message", "" },
+		[CALLS] = { "system calls for a message", "" },
+		[LULL_CPU] = { "CPU in the lull", "us" },
+		[LULL_WAKES] = { "wake-ups in the lull", "" },
+	};
+	struct bench_row row = {
+		.bench = "burst",
+		.cell = "",
+		.side = servers[idx]->name,
+		.role = role_of(idx, base),
+		.base_side = servers[base]->name,
+	};
+	int i;
+
+	for (i = 0; i < NR_FIGURES; i++) {
+		row.figure = kinds[i].name;
+		row.unit = kinds[i].unit;
+		row.series = &all[idx].series[i];
+		row.base = &all[base].series[i];
+		bench_row(&row);
+	}
+}
+
 static void print_server(const struct echo_server *server,
 			 const struct figures *figures,
 			 const struct figures *base)
@@ -506,8 +552,12 @@ static void run(void)
 			measure(servers[k], counts_calls, &figures[k]);
 		}
 	print_head();
-	for (i = 0; i < nr; i++)
+	for (i = 0; i < nr; i++) {
 		print_server(servers[i], &figures[i], &figures[EPOLL]);
+		write_rows(i, EPOLL, figures);
+		if (i == INTERVAL || i == COLLECT) /* what was asked for */
+			write_rows(i, INTERVAL, figures);
+	}
 	if (nr > COLLECT) {
 		judge_slowest(figures);
 		judge_lull(figures);

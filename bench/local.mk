@@ -12,7 +12,7 @@ bench_loop_libs    = lib/libevring.la $(LIBURING_LIBS) $(EV_LIBS)
 
 %C%_burst_SOURCES = %D%/burst.c %D%/calls.c %D%/calls.h \
 	%D%/echo/echo.h %D%/echo/epoll.c %D%/echo/process.c \
-	%D%/echo/process.h %D%/bench.c %D%/bench.h
+	%D%/echo/process.h $(bench_base_sources)
 %C%_burst_LDADD   = $(bench_loop_libs)
 
 %C%_chain_SOURCES = %D%/chain.c $(bench_loop_sources)
