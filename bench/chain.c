@@ -19,8 +19,9 @@
  *    shared machine: a few of them are undisturbed.  The first one is a warm-up
  *    and not counted.
  * c) A chain that stops is a lost event.  A deadline ends the program then.
- * d) libev's io_uring backend has been seen not to finish.  So it runs in a
- *    child of its own, after the others, and has ten times what epoll took.
+ * d) libev's io_uring backend has been seen not to finish.  So it, and
+ * linuxaio, run in a child of their own, after the others, and have ten times
+ * what epoll took.
  */
 #include "bench.h"
 #include "side.h"
@@ -102,6 +103,7 @@ static const struct bench_option options[] = {
 	{ "restart", &own_cell.restart, BENCH_SWITCH, "stop, set, start; --pairs" },
 	{ "toggle", &own_cell.toggle, BENCH_SWITCH, "watch while needed; --pairs" },
 	{ "writes", &nr_writes, BENCH_NUMBER, "events per side and round" },
+	{ "backends", &side_has_extra, BENCH_SWITCH, "libev's others, too" },
 	{ "check", &must_meet, BENCH_SWITCH, "exit with 1 when a target is missed" },
 	{ NULL, NULL, BENCH_NUMBER, NULL }
 };
@@ -238,14 +240,14 @@ static void run_in_turns(struct chain *chain, struct result *results)
 		for (k = 0; k < side_count(); k++) {
 			idx = side_at(i + k);
 			bench_deadline(STUCK_SECONDS);
-			if (idx != SIDE_LIBEV_RING)
+			if (!sides[idx].may_hang)
 				run_round(idx, chain, &results[idx]);
 		}
 	}
 	bench_deadline(0);
 }
 
-/* libev's io_uring backend, see d). */
+/* Backends that may hang, see d). */
 
 /* What the child tells after each round. */
 struct child_round {
@@ -254,8 +256,8 @@ struct child_round {
 	double ns[NR_BLOCKS];
 };
 
-static void run_child(struct chain *chain, struct result *result, int to_parent,
-		      unsigned seconds)
+static void run_child(enum side_idx idx, struct chain *chain,
+		      struct result *result, int to_parent, unsigned seconds)
 {
 	struct child_round round = { .nr = 0 };
 	unsigned i;
@@ -265,7 +267,7 @@ static void run_child(struct chain *chain, struct result *result, int to_parent,
 	alarm(seconds);
 	for (i = 0; i < bench_common.rounds; i++) {
 		result->series.nr = 0;
-		run_round(SIDE_LIBEV_RING, chain, result);
+		run_round(idx, chain, result);
 		round.facts = result->facts;
 		round.nr = result->series.nr;
 		memcpy(round.ns, result->series.value,
@@ -292,8 +294,8 @@ static unsigned collect_rounds(int from_child, struct result *result)
 }
 
 /* Returns the number of rounds that were finished in time. */
-static unsigned run_apart(struct chain *chain, struct result *result,
-			  unsigned seconds)
+static unsigned run_apart(enum side_idx idx, struct chain *chain,
+			  struct result *result, unsigned seconds)
 {
 	unsigned nr_rounds;
 	int fd[2], status;
@@ -306,7 +308,7 @@ static unsigned run_apart(struct chain *chain, struct result *result,
 	if (pid < 0)
 		err(1, "fork");
 	if (!pid)
-		run_child(chain, result, fd[1], seconds);
+		run_child(idx, chain, result, fd[1], seconds);
 	close(fd[1]);
 	nr_rounds = collect_rounds(fd[0], result);
 	close(fd[0]);
@@ -379,7 +381,7 @@ static void write_row(const struct cell *cell, enum side_idx idx,
 		.unit = "ns",
 		.series = &result->series,
 		.base = &base->series,
-		.is_apart = idx == SIDE_LIBEV_RING,
+		.is_apart = sides[idx].may_hang,
 		.facts = { { "turns_per_event",
 			     turns / result->series.nr / result->nr_per_block },
 			   { "enters_per_turn", facts->enters / turns },
@@ -393,17 +395,17 @@ static void write_row(const struct cell *cell, enum side_idx idx,
 	bench_row(&row);
 }
 
-/* The side that has a child and a time limit. */
-static void measure_apart(struct chain *chain, struct result *result,
-			  const struct result *base)
+/* A side that has a child and a time limit. */
+static void measure_apart(enum side_idx idx, struct chain *chain,
+			  struct result *result, const struct result *base)
 {
-	const char *name = sides[SIDE_LIBEV_RING].name;
+	const char *name = sides[idx].name;
 	unsigned nr_rounds, seconds = child_seconds(&base->series);
 
-	nr_rounds = run_apart(chain, result, seconds);
+	nr_rounds = run_apart(idx, chain, result, seconds);
 	if (nr_rounds) {
 		print_result(result, base, name);
-		write_row(&chain->cell, SIDE_LIBEV_RING, result, base);
+		write_row(&chain->cell, idx, result, base);
 	}
 	if (nr_rounds < bench_common.rounds)
 		printf("%s did not finish: %u of %u rounds in %u s\n", name,
@@ -439,8 +441,8 @@ static bool measure_sides(struct chain *chain, struct result *results)
 	run_in_turns(chain, results);
 	for (i = 0; i < side_count(); i++) {
 		idx = side_at(i);
-		if (idx == SIDE_LIBEV_RING) {
-			measure_apart(chain, &results[idx], base);
+		if (sides[idx].may_hang) {
+			measure_apart(idx, chain, &results[idx], base);
 			continue;
 		}
 		print_result(&results[idx], base, sides[idx].name);

@@ -42,6 +42,7 @@ static unsigned must_meet;
 static const struct bench_option options[] = {
 	{ "turns", &nr_turns, BENCH_NUMBER, "turns per side and round" },
 	{ "block", &nr_block_turns, BENCH_NUMBER, "turns before the next side's" },
+	{ "backends", &side_has_extra, BENCH_SWITCH, "libev's others, too" },
 	{ "check", &must_meet, BENCH_SWITCH, "exit with 1 when the target is missed" },
 	{ NULL, NULL, BENCH_NUMBER, NULL }
 };

@@ -30,10 +30,25 @@ const struct side sides[NR_SIDES] = {
 		.has_ring = true, .disable = "epoll-wait"
 	},
 	[SIDE_LIBEV_RING] = {
-		.name = "libev io_uring", .backend = EVBACKEND_IOURING
+		.name = "libev io_uring", .backend = EVBACKEND_IOURING,
+		.may_hang = true
+	},
+	[SIDE_LIBEV_POLL] = {
+		.name = "libev poll", .backend = EVBACKEND_POLL,
+		.is_extra = true
+	},
+	[SIDE_LIBEV_SELECT] = {
+		.name = "libev select", .backend = EVBACKEND_SELECT,
+		.is_extra = true
+	},
+	[SIDE_LIBEV_AIO] = {
+		.name = "libev linuxaio", .backend = EVBACKEND_LINUXAIO,
+		.is_extra = true, .may_hang = true
 	},
 };
 /* clang-format on */
+
+unsigned side_has_extra;
 
 /* The sides that can be had, in order. */
 static enum side_idx available[NR_SIDES];
@@ -77,8 +92,10 @@ void side_begin(void)
 	enum side_idx idx;
 
 	printf("evring %s\n", evring_version());
-	for (idx = 0; idx < NR_SIDES; idx++)
-		try_side(idx);
+	for (idx = 0; idx < NR_SIDES; idx++) {
+		if (side_has_extra || !sides[idx].is_extra)
+			try_side(idx);
+	}
 	if (!side_is_available(SIDE_EPOLL))
 		errx(1, "nothing to compare with");
 }
@@ -150,6 +167,12 @@ const char *side_backend_name(unsigned backend)
 		return "epoll";
 	case EVBACKEND_IOURING:
 		return "io_uring";
+	case EVBACKEND_POLL:
+		return "poll";
+	case EVBACKEND_SELECT:
+		return "select";
+	case EVBACKEND_LINUXAIO:
+		return "linuxaio";
 	default:
 		return "other";
 	}

@@ -5,7 +5,8 @@
  * Each is a row of sides[]; the first is libev on epoll, with which the others
  * are compared.  The second is the same: its ratio to the first would be 1 on a
  * machine without noise, and says which differences of the others mean nothing.
- * What this machine cannot make is left out, with a line that says why; and
+ * Libev's older backends are there if they are asked for.  What this machine
+ * cannot make is left out, with a line that says why; and
  * beside each figure stands what the loop itself says it is, so that epoll is
  * never measured under another name.
  */
@@ -25,6 +26,9 @@ enum side_idx {
 	SIDE_COPIED,
 	SIDE_POLL,
 	SIDE_LIBEV_RING,
+	SIDE_LIBEV_POLL,
+	SIDE_LIBEV_SELECT,
+	SIDE_LIBEV_AIO,
 	NR_SIDES
 };
 
@@ -34,9 +38,14 @@ struct side {
 	bool has_ring;	     /* evring is attached */
 	unsigned flags;	     /* for evring_config */
 	const char *disable; /* for evring_config */
+	bool is_extra;	     /* left alone unless side_has_extra */
+	bool may_hang;	     /* has been seen to, or is little used */
 };
 
 extern const struct side sides[NR_SIDES];
+
+/* For an option of the program: try those that are extra, too. */
+extern unsigned side_has_extra;
 
 /* What a loop is and did; zero where it cannot be known. */
 struct side_facts {
@@ -69,7 +78,7 @@ void side_facts(struct ev_loop *loop, struct side_facts *ret_facts);
 void side_facts_add(struct side_facts *sum, const struct side_facts *before,
 		    const struct side_facts *after);
 
-/* "epoll", "io_uring", or "other". */
+/* "epoll", "io_uring", ..., or "other". */
 const char *side_backend_name(unsigned backend);
 
 /* Name the side in row, its part, and what it said that it is. */

@@ -51,6 +51,7 @@ static unsigned idle_seconds;
 /* clang-format off */
 static const struct bench_option options[] = {
 	{ "idle", &idle_seconds, BENCH_NUMBER, "seconds to idle per side, in turns" },
+	{ "backends", &side_has_extra, BENCH_SWITCH, "libev's others, too" },
 	{ NULL, NULL, BENCH_NUMBER, NULL }
 };
 /* clang-format on */
