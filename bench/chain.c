@@ -19,9 +19,8 @@
  *    shared machine: a few of them are undisturbed.  The first one is a warm-up
  *    and not counted.
  * c) A chain that stops is a lost event.  A deadline ends the program then.
- * d) libev's io_uring backend has been seen not to finish.  So it, and
- * linuxaio, run in a child of their own, after the others, and have ten times
- * what epoll took.
+ * d) libev's io_uring backend has been seen not to finish.  So it and linuxaio
+ *    have a child each, after the others, and ten times what epoll took.
  */
 #include "bench.h"
 #include "side.h"
