@@ -2,7 +2,7 @@
 
 # Built by `make bench', neither by `make' nor installed.
 bench_programs = %D%/burst %D%/chain %D%/file %D%/ping %D%/post \
-	%D%/quiet %D%/server %D%/timer %D%/wait
+	%D%/quiet %D%/server %D%/start %D%/timer %D%/wait
 EXTRA_PROGRAMS += $(bench_programs)
 CLEANFILES     += $(bench_programs)
 
@@ -52,6 +52,9 @@ endif
 %C%_quiet_SOURCES = %D%/quiet.c $(bench_loop_sources)
 # With the library's objects: it replaces the backend of a loop.
 %C%_quiet_LDADD   = lib/libevr.la $(LIBURING_LIBS) $(EV_LIBS)
+
+%C%_start_SOURCES = %D%/start.c $(bench_loop_sources)
+%C%_start_LDADD   = $(bench_loop_libs)
 
 %C%_timer_SOURCES = %D%/timer.c $(bench_loop_sources)
 %C%_timer_LDADD   = $(bench_loop_libs)
