@@ -17,6 +17,9 @@
  * After that, and apart from it, the same clients talk on while the kernel
  * counts the system calls of the server (calls.h).  The server on liburing is
  * there twice: a difference as large as that of "again" means nothing.
+ *
+ * In the last cells each message has a connection of its own, which is made,
+ * used and closed: the figures are those of accept and close, too.
  */
 #include "config.h"
 
@@ -71,11 +74,12 @@ static const struct echo_server *const servers[NR_SERVERS] = {
 enum {
 	MAX_CLIENTS = ECHO_BACKLOG,
 	MAX_SIZE = ECHO_BUFFER_SIZE,
-	CALLS_SHARE = 4 /* of the messages, one in so many for counting */
+	CALLS_SHARE = 4, /* of the messages, one in so many for counting */
+	CHURN_SHARE = 20 /* and where each has a connection */
 };
 
 static unsigned nr_messages = 40000, server_cpu = UINT_MAX;
-static unsigned only_size, only_nr_clients;
+static unsigned only_size, only_nr_clients, only_churn;
 static const char *only_servers;
 static bool counts_calls;
 
@@ -89,6 +93,7 @@ static const struct bench_option options[] = {
 	{ "server-cpu", &server_cpu, BENCH_NUMBER, "one of its own" },
 	{ "size", &only_size, BENCH_NUMBER, "of a message, 0: 64 and 4096" },
 	{ "clients", &only_nr_clients, BENCH_NUMBER, "0: 1, 16, 256 and 1000" },
+	{ "churn", &only_churn, BENCH_SWITCH, "a connection for each message; 16 clients" },
 	{ "server", &only_servers, BENCH_TEXT, "names, with commas between" },
 	{ NULL, NULL, BENCH_NUMBER, NULL }
 };
@@ -96,6 +101,7 @@ static const struct bench_option options[] = {
 
 struct cell {
 	unsigned size, nr_clients;
+	bool is_churn; /* a connection for each message */
 };
 
 /*
@@ -185,6 +191,17 @@ static void talk(struct clients *clients, unsigned nr)
 	}
 }
 
+/* All clients at once, once, and anew until there were nr messages. */
+static void churn(struct clients *clients, const struct sockaddr_in *to,
+		  unsigned nr)
+{
+	for (; nr; nr -= clients->nr) {
+		connect_clients(clients, to);
+		talk(clients, clients->nr);
+		disconnect_clients(clients);
+	}
+}
+
 /*
  * figures
  */
@@ -193,6 +210,28 @@ struct figures {
 	struct bench_series cpu;   /* nanoseconds of CPU for a message */
 	struct bench_series calls; /* system calls for a message */
 };
+
+static void measure_churn(struct clients *clients, unsigned nr,
+			  const struct echo_process *process,
+			  struct figures *figures)
+{
+	unsigned nr_counted;
+	double cpu;
+	int counter;
+
+	nr = (nr / CHURN_SHARE / clients->nr + 1) * clients->nr;
+	nr_counted = (nr / CALLS_SHARE / clients->nr + 1) * clients->nr;
+	churn(clients, &process->address, clients->nr);
+	cpu = echo_process_cpu(process);
+	churn(clients, &process->address, nr);
+	bench_series_add(&figures->cpu, (echo_process_cpu(process) - cpu) / nr);
+	if (!counts_calls)
+		return;
+	counter = calls_start(process->pid);
+	churn(clients, &process->address, nr_counted);
+	bench_series_add(&figures->calls,
+			 (double)calls_stop(counter) / nr_counted);
+}
 
 /* The CPU time of nr messages, and apart from it the calls of fewer. */
 static void measure_talk(struct clients *clients, unsigned nr,
@@ -223,9 +262,13 @@ static void measure(const struct cell *cell, const struct echo_server *server,
 	struct echo_process process;
 
 	echo_process_start(&process, server, server_cpu);
-	connect_clients(&clients, &process.address);
-	measure_talk(&clients, nr, &process, figures);
-	disconnect_clients(&clients);
+	if (cell->is_churn) {
+		measure_churn(&clients, nr, &process, figures);
+	} else {
+		connect_clients(&clients, &process.address);
+		measure_talk(&clients, nr, &process, figures);
+		disconnect_clients(&clients);
+	}
 	echo_process_stop(&process);
 }
 
@@ -258,8 +301,8 @@ static void write_rows(const struct cell *cell, enum server_idx idx,
 	struct bench_row row = { .bench = "server", .cell = name };
 	int i;
 
-	snprintf(name, sizeof(name), "%u bytes, %u clients", cell->size,
-		 cell->nr_clients);
+	snprintf(name, sizeof(name), "%u bytes, %u clients%s", cell->size,
+		 cell->nr_clients, cell->is_churn ? ", churn" : "");
 	row.side = idx == URING_AGAIN ? uring_again.about : servers[idx]->name;
 	for (i = 0; i < 2; i++) {
 		row.base_side = servers[bases[i]]->name;
@@ -318,10 +361,10 @@ static void run_cell(const struct cell *cell)
 	}
 }
 
-static void run_sizes(unsigned nr_clients)
+static void run_sizes(unsigned nr_clients, bool is_churn)
 {
 	static const unsigned sizes[] = { 64, MAX_SIZE };
-	struct cell cell = { only_size, nr_clients };
+	struct cell cell = { only_size, nr_clients, is_churn };
 	size_t i;
 
 	if (only_size) {
@@ -334,17 +377,30 @@ static void run_sizes(unsigned nr_clients)
 	}
 }
 
+static void run_churn(void)
+{
+	static const struct cell cells[] = { { 64, 1, true },
+					     { 64, 16, true },
+					     { 64, 256, true } };
+	size_t i;
+
+	printf("a connection for each message\n");
+	for (i = 0; i < sizeof(cells) / sizeof(cells[0]); i++)
+		run_cell(&cells[i]);
+}
+
 static void run_cells(void)
 {
 	static const unsigned numbers[] = { 1, 16, 256, MAX_CLIENTS };
 	size_t i;
 
-	if (only_nr_clients) {
-		run_sizes(only_nr_clients);
+	if (only_nr_clients || only_churn) {
+		run_sizes(only_nr_clients ? only_nr_clients : 16, only_churn);
 		return;
 	}
 	for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		run_sizes(numbers[i]);
+		run_sizes(numbers[i], false);
+	run_churn();
 }
 
 /*

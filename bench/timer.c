@@ -5,6 +5,8 @@
  * Lateness is the time from when the timer was due to when its callback runs.
  * The sides take turns timer by timer.
  *
+ * In the last cell each loop has many other timers, which are not due for long.
+ *
  * With --idle, the sides then wait that many times for a second, with one quiet
  * watched descriptor.  The kernel books the time of an idle CPU as "iowait"
  * when a task that last ran there waits for I/O, and counts a waiting io_uring
@@ -33,6 +35,7 @@ struct idle_ticks {
 struct timer_loop {
 	struct ev_loop *loop;
 	ev_timer timer;
+	ev_timer *others; /* NULL: none yet */
 	ev_io io;
 	int fd[2];		    /* nobody writes to [1] */
 	uint64_t fired;		    /* when the callback ran */
@@ -46,10 +49,13 @@ static const unsigned delays_us[] = { 50, 200, 1000, 10000 };
 
 enum { STUCK_SECONDS = 20 }; /* and what the timer takes */
 
-static unsigned idle_seconds;
+static const unsigned delay_among_others_us = 200;
+
+static unsigned idle_seconds, nr_others = 100000;
 
 /* clang-format off */
 static const struct bench_option options[] = {
+	{ "others", &nr_others, BENCH_NUMBER, "timers beside the one, in the last cell" },
 	{ "idle", &idle_seconds, BENCH_NUMBER, "seconds to idle per side, in turns" },
 	{ "backends", &side_has_extra, BENCH_SWITCH, "libev's others, too" },
 	{ NULL, NULL, BENCH_NUMBER, NULL }
@@ -92,10 +98,33 @@ static void timer_loop_exit(struct timer_loop *timed)
 {
 	ev_io_stop(timed->loop, &timed->io);
 	ev_loop_destroy(timed->loop);
+	free(timed->others);
 	close(timed->fd[0]);
 	close(timed->fd[1]);
 	bench_series_exit(&timed->series);
 	bench_series_exit(&timed->shares);
+}
+
+static void on_other(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	(void)loop;
+	(void)timer;
+	(void)revents;
+	errx(1, "a timer has fired that is not due");
+}
+
+/* They go with the loop. */
+static void start_others(struct timer_loop *timed)
+{
+	unsigned i;
+
+	timed->others = calloc(nr_others, sizeof(*timed->others));
+	if (!timed->others)
+		err(1, "timers");
+	for (i = 0; i < nr_others; i++) {
+		ev_timer_init(&timed->others[i], on_other, 3600 + drand48(), 0);
+		ev_timer_start(timed->loop, &timed->others[i]);
+	}
 }
 
 /* Let a timer fire, and return how many us late it was. */
@@ -134,10 +163,14 @@ static void write_lateness(const struct timer_loop *timed,
 			   const struct timer_loop *base, enum side_idx idx,
 			   const struct side_facts *facts, unsigned delay_us)
 {
-	char cell[32];
+	char cell[64];
 	struct bench_row row = { .cell = cell, .figure = "late", .unit = "us" };
 
-	snprintf(cell, sizeof(cell), "%u us", delay_us);
+	if (timed->others)
+		snprintf(cell, sizeof(cell), "%u us, %u other timers", delay_us,
+			 nr_others);
+	else
+		snprintf(cell, sizeof(cell), "%u us", delay_us);
 	write_row(&timed->series, &base->series, idx, facts, &row);
 }
 
@@ -157,6 +190,15 @@ static void print_lateness(const struct timer_loop *timed,
 	write_lateness(timed, base, idx, &facts, delay_us);
 }
 
+static void print_delay(unsigned delay_us, unsigned nr_beside)
+{
+	printf("\n%u us", delay_us);
+	if (nr_beside)
+		printf(", %u other timers", nr_beside);
+	printf(", us late\n%7s  %8s %8s %8s %8s  %-8s %-7s %s\n", "ratio",
+	       "best", "median", "p99", "worst", "backend", "tier", "side");
+}
+
 static void measure_delay(struct timer_loop *loops, unsigned delay_us)
 {
 	struct timer_loop *timed;
@@ -171,9 +213,7 @@ static void measure_delay(struct timer_loop *loops, unsigned delay_us)
 					 run_timer(timed, delay_us / 1e6));
 		}
 	}
-	printf("\n%u us, us late\n%7s  %8s %8s %8s %8s  %-8s %-7s %s\n",
-	       delay_us, "ratio", "best", "median", "p99", "worst", "backend",
-	       "tier", "side");
+	print_delay(delay_us, loops[SIDE_EPOLL].others ? nr_others : 0);
 	for (i = 0; i < side_count(); i++)
 		print_lateness(&loops[side_at(i)], &loops[SIDE_EPOLL],
 			       side_at(i), delay_us);
@@ -265,6 +305,15 @@ static void measure_idle(struct timer_loop *loops)
 		print_idle(&loops[side_at(i)], side_at(i));
 }
 
+static void measure_among_others(struct timer_loop *loops)
+{
+	unsigned i;
+
+	for (i = 0; i < side_count(); i++)
+		start_others(&loops[side_at(i)]);
+	measure_delay(loops, delay_among_others_us);
+}
+
 int main(int argc, char **argv)
 {
 	struct timer_loop loops[NR_SIDES];
@@ -281,6 +330,8 @@ int main(int argc, char **argv)
 		measure_delay(loops, delays_us[i]);
 	if (idle_seconds)
 		measure_idle(loops);
+	if (nr_others)
+		measure_among_others(loops);
 	for (i = 0; i < side_count(); i++)
 		timer_loop_exit(&loops[side_at(i)]);
 	return 0;
