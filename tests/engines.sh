@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # engines.sh - the whole contract, where the epoll set is always asked before
-# the ring, and the parts about readiness where it never is.  conform.t by itself
-# lets the loop decide.
+# the ring, and the parts about readiness and threads where it never is.
+# conform.t by itself lets the loop decide.
 
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "${top_srcdir:?}/tests/common.sh"
@@ -26,7 +26,7 @@ conform() {
 }
 
 conform set
-for part in level changes closing reuse; do
+for part in level changes closing reuse threads; do
 	conform ring $part
 done
 exit "$failed"
