@@ -1390,12 +1390,18 @@ static int take_answers(struct evr_poll *p, int r)
 	return r;
 }
 
+/* False: no SQE to be had. */
+static bool arm(struct evr_poll *p)
+{
+	return arm_home(p) && listen_for_waker(p);
+}
+
 /* Submit, sleep for up to timeout, take what came. */
 static int ask_ring(struct evr_poll *p, double timeout)
 {
 	int r = 0;
 
-	if (!arm_home(p) || !listen_for_waker(p))
+	if (!arm(p))
 		return take_answers(p, -EAGAIN);
 	evr_host_release(&p->host);
 	if (evr_likely(evr_ring_is_mapped(&p->ring))) /* trap h */
@@ -1404,23 +1410,35 @@ static int ask_ring(struct evr_poll *p, double timeout)
 	return take_answers(p, r);
 }
 
-/* Without the ring: in the polled form, what the poll request hinted at. */
-static bool look_at_home(struct evr_poll *p)
+/* Ask the set itself.  The answer is for take_look(). */
+static int look(struct evr_poll *p)
 {
-	int nr;
+	return epoll_wait(evr_host_home(&p->host), p->events, (int)p->nr_events,
+			  0);
+}
 
-	evr_host_release(&p->host);
-	nr = epoll_wait(evr_host_home(&p->host), p->events, (int)p->nr_events,
-			0);
-	evr_host_acquire(&p->host);
-	if (evr_unlikely(!evr_ring_is_mapped(&p->ring)))
-		return true; /* trap h */
+/* What look() said, in a process that has the ring. */
+static bool take_look(struct evr_poll *p, int nr)
+{
 	p->called = true;
 	p->stats->looks++;
 	p->look = nr > 0; /* where there is something, there may be more */
 	if (nr > 0)
 		handle_events(p, (unsigned)nr);
 	return nr > 0;
+}
+
+/* The polled form: what the poll request hinted at, exactly. */
+static bool look_at_home(struct evr_poll *p)
+{
+	int nr;
+
+	evr_host_release(&p->host);
+	nr = look(p);
+	evr_host_acquire(&p->host);
+	if (evr_unlikely(!evr_ring_is_mapped(&p->ring)))
+		return true; /* trap h */
+	return take_look(p, nr);
 }
 
 /*
@@ -1461,16 +1479,27 @@ static bool may_look_first(const struct evr_poll *p)
 	       !evr_ring_has_unsent(&p->ring) && !evr_ring_has_news(&p->ring);
 }
 
+/* The set, and if it has nothing the ring: one wait for the callbacks.  After
+   the acquire callback, which may start a timer, we do not sleep again. */
+static int ask_set_and_ring(struct evr_poll *p, double timeout)
+{
+	int nr, r = 0;
+
+	evr_host_release(&p->host);
+	nr = look(p);
+	if (nr <= 0 && evr_likely(evr_ring_is_mapped(&p->ring)))
+		r = arm(p) ? enter_ring(p, timeout) : -EAGAIN;
+	evr_host_acquire(&p->host);
+	if (evr_unlikely(!evr_ring_is_mapped(&p->ring)))
+		return -EINTR; /* trap h */
+	evr_engine_learn(&p->engine, nr > 0);
+	return take_look(p, nr) ? 0 : take_answers(p, r);
+}
+
 static int turn_in_ring(struct evr_poll *p, double timeout)
 {
-	bool found;
-
-	if (may_look_first(p) && evr_engine_asks_set(&p->engine)) {
-		found = look_at_home(p);
-		evr_engine_learn(&p->engine, found);
-		if (found)
-			return 0;
-	}
+	if (may_look_first(p) && evr_engine_asks_set(&p->engine))
+		return ask_set_and_ring(p, timeout);
 	return ask_ring(p, timeout);
 }
 
@@ -1518,7 +1547,7 @@ static int sleep_in_ring(struct evr_poll *p, double min, double timeout)
 {
 	int r = 0;
 
-	if (!arm_home(p) || !listen_for_waker(p))
+	if (!arm(p))
 		return take_answers(p, -EAGAIN);
 	evr_host_release(&p->host);
 	if (evr_likely(evr_ring_is_mapped(&p->ring))) {

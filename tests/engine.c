@@ -106,9 +106,9 @@ static void on_timer(struct ev_loop *l, ev_timer *w, int revents)
 	ck_assert_int_eq(eventfd_write(*(int *)w->data, 1), 0);
 }
 
-static void make_loop(void)
+static void make_loop(const char *kind)
 {
-	unsetenv("EVRING_ENGINE");
+	ck_assert_int_eq(setenv("EVRING_ENGINE", kind, 1), 0);
 	loop = evring_loop_new(EVFLAG_NOENV, NULL);
 	ck_assert_ptr_nonnull(loop);
 }
@@ -138,7 +138,7 @@ START_TEST(busy_loop_asks_the_set_alone)
 	struct evring_stats s;
 	ev_io w;
 
-	make_loop();
+	make_loop("auto");
 	ev_io_init(&w, count, fd, EV_READ);
 	ev_io_start(loop, &w);
 	run_turns(100);
@@ -162,7 +162,7 @@ START_TEST(loop_that_sleeps_asks_the_ring)
 	ev_timer timer;
 	ev_io w;
 
-	make_loop();
+	make_loop("auto");
 	ev_io_init(&w, take, fd, EV_READ);
 	ev_io_start(loop, &w);
 	ev_timer_init(&timer, on_timer, 0.0005, 0.0005);
@@ -185,7 +185,7 @@ START_TEST(changes_are_made_in_one_enter)
 	struct evring_stats s;
 	ev_io w;
 
-	make_loop();
+	make_loop("auto");
 	ev_io_init(&w, count, fd, EV_READ);
 	ev_io_start(loop, &w);
 	run_turns(100);
@@ -201,6 +201,47 @@ START_TEST(changes_are_made_in_one_enter)
 	ck_assert_int_eq(nr_events, 100);
 	ck_assert_uint_eq(s.looks, 0);
 	ck_assert_uint_eq(s.enters, 100);
+	ev_loop_destroy(loop);
+	close(fd);
+}
+END_TEST
+
+/* As on epoll, also where the set is asked, and then the ring. */
+static int nr_released, nr_acquired;
+
+static void on_release(struct ev_loop *l)
+{
+	(void)l;
+	nr_released++;
+}
+
+static void on_acquire(struct ev_loop *l)
+{
+	(void)l;
+	nr_acquired++;
+}
+
+START_TEST(callbacks_see_one_wait)
+{
+	static const char *const kinds[] = { "auto", "ring", "set" };
+	int fd = eventfd(0, EFD_NONBLOCK), i;
+	ev_timer timer;
+	ev_io w;
+
+	make_loop(kinds[_i]);
+	ev_io_init(&w, take, fd, EV_READ);
+	ev_io_start(loop, &w);
+	ev_timer_init(&timer, on_timer, 0.001, 0.001);
+	timer.data = &fd;
+	ev_timer_start(loop, &timer);
+	run_turns(1);
+	ev_set_loop_release_cb(loop, on_release, on_acquire);
+	for (i = 1; i <= 100; i++) {
+		ev_run(loop, i % 3 ? EVRUN_ONCE : EVRUN_NOWAIT);
+		ck_assert_int_eq(nr_released, i);
+		ck_assert_int_eq(nr_acquired, i);
+	}
+	ck_assert_int_gt(nr_events, 0);
 	ev_loop_destroy(loop);
 	close(fd);
 }
@@ -224,7 +265,7 @@ START_TEST(operations_are_heard_of_in_a_busy_loop)
 	uint64_t value;
 	ev_io w;
 
-	make_loop();
+	make_loop("auto");
 	ev_io_init(&w, count, fd, EV_READ);
 	ev_io_start(loop, &w);
 	run_turns(100);
@@ -260,6 +301,7 @@ Suite *make_suite(void)
 	tcase_add_test(tcase, busy_loop_asks_the_set_alone);
 	tcase_add_test(tcase, loop_that_sleeps_asks_the_ring);
 	tcase_add_test(tcase, changes_are_made_in_one_enter);
+	tcase_add_loop_test(tcase, callbacks_see_one_wait, 0, 3);
 	tcase_add_test(tcase, operations_are_heard_of_in_a_busy_loop);
 	suite_add_tcase(suite, tcase);
 	return suite;
