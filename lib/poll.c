@@ -6,10 +6,11 @@
  * Every fd stays in the epoll set of its loop, in the form in which libev's own
  * backend keeps it: the mask in emask, a generation in egen and, with the fd,
  * in the event's data.  What differs is how the set is changed and asked:
- * IORING_OP_EPOLL_CTL and IORING_OP_EPOLL_WAIT travel in the enter that waits; a
- * turn that would find something without waiting asks by epoll_wait (0) alone.
- * So an fd has no state of ours that libev's backend would miss.  It can decide
- * any case that we do not understand, and it can take over at any time.
+ * IORING_OP_EPOLL_CTL and IORING_OP_EPOLL_WAIT travel in the enter that waits;
+ * a turn that would find something without waiting asks by epoll_wait (0)
+ * alone.  So an fd has no state of ours that libev's backend would miss.  It
+ * can decide any case that we do not understand, and it can take over at any
+ * time.
  *
  * Where the ring has no EPOLL_WAIT (before Linux 6.15, or completions that are
  * not ours to time) it polls the epoll fd instead, and epoll_wait (0) follows.
@@ -142,6 +143,7 @@ enum {
 	MAX_PAUSES = 10, /* of a millisecond, for memory to come back */
 	DEFAULT_ENTRIES = 128,
 	MAX_WAKES = 16,
+	MAX_PASSED = 16, /* looks before a ring that may have more than hints */
 	FIRST_EVENTS = 256,
 	MAX_EVENTS = 8192
 };
@@ -168,8 +170,9 @@ struct evr_poll {
 	unsigned nr_unanswered; /* requests to cancel, when the ring goes */
 
 	enum home_state state;
-	bool in_ring; /* EPOLL_WAIT; otherwise the polled form */
-	bool look;    /* polled form: epoll_wait (0) may find something */
+	bool in_ring;	    /* EPOLL_WAIT; otherwise the polled form */
+	bool look;	    /* polled form: epoll_wait (0) may find something */
+	unsigned nr_passed; /* looks since, with the ring passed over */
 
 	struct evr_engine engine;
 	struct evr_spin spin; /* unless there is an interval: */
@@ -1442,6 +1445,23 @@ static bool look_at_home(struct evr_poll *p)
 }
 
 /*
+ * Polled, and the set may have something: must the ring be asked before?  What
+ * it has to say may be no more than hints, which are worth no system call.  It
+ * may also be of operations; or, rarely, of changes that failed late (trap i).
+ */
+static bool is_ring_first(struct evr_poll *p)
+{
+	if (evr_ring_has_unsent(&p->ring) || p->state == IDLE)
+		return true;
+	if (!evr_ring_has_news(&p->ring))
+		return false;
+	if (!evr_flight_has_any(&p->flight) && ++p->nr_passed < MAX_PASSED)
+		return false;
+	p->nr_passed = 0;
+	return true;
+}
+
+/*
  * Polled, while there is reason to look: send what must be sent, look; if that
  * was in vain, take the hints that are stale by now, or they would end the wait
  * at once.  Returns true when this turn is over.
@@ -1449,7 +1469,7 @@ static bool look_at_home(struct evr_poll *p)
 static bool look_before_waiting(struct evr_poll *p, int *r)
 {
 	*r = 0;
-	if (evr_ring_has_unsent(&p->ring) || p->state == IDLE)
+	if (is_ring_first(p))
 		*r = ask_ring(p, 0.);
 	else /* a change that was flushed may have failed */
 		reap(p, complete);

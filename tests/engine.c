@@ -258,14 +258,27 @@ static void on_operation(struct ev_loop *l, evring_op *op, int revents)
 	ck_assert_int_eq(op->res, 8);
 }
 
+/* Features to leave unused. */
+static const char *const forms[] = {
+	NULL,
+	"epoll-wait",
+	"epoll-wait,multishot-poll",
+	"defer-taskrun",
+	"defer-taskrun,coop-taskrun",
+};
+
+enum { NR_FORMS = sizeof(forms) / sizeof(forms[0]) };
+
 START_TEST(operations_are_heard_of_in_a_busy_loop)
 {
+	struct evring_config config = { .disable = forms[_i] };
 	int fd = eventfd(1, EFD_NONBLOCK), other = eventfd(0, 0), i;
 	evring_op op;
 	uint64_t value;
 	ev_io w;
 
-	make_loop("auto");
+	loop = evring_loop_new(EVFLAG_NOENV, &config);
+	ck_assert_ptr_nonnull(loop);
 	ev_io_init(&w, count, fd, EV_READ);
 	ev_io_start(loop, &w);
 	run_turns(100);
@@ -288,6 +301,37 @@ START_TEST(operations_are_heard_of_in_a_busy_loop)
 }
 END_TEST
 
+static void take_and_put(struct ev_loop *l, ev_io *w, int revents)
+{
+	take(l, w, revents);
+	ck_assert_int_eq(eventfd_write(w->fd, 1), 0);
+}
+
+/* Hints are worth no enter, but what else there may be is heard of some time.
+ */
+START_TEST(hints_are_passed_over_for_some_turns)
+{
+	struct evring_config config = { .disable = "epoll-wait" };
+	int fd = eventfd(1, EFD_NONBLOCK);
+	struct evring_stats s;
+	ev_io w;
+
+	loop = evring_loop_new(EVFLAG_NOENV, &config);
+	ck_assert_ptr_nonnull(loop);
+	ev_io_init(&w, take_and_put, fd, EV_READ);
+	ev_io_start(loop, &w);
+	run_turns(100);
+	(void)counted();
+	run_turns(1600);
+	s = counted();
+	ck_assert_uint_eq(s.looks, 1600);
+	ck_assert_uint_gt(s.enters, 0);
+	ck_assert_uint_le(s.enters, 101);
+	ev_loop_destroy(loop);
+	close(fd);
+}
+END_TEST
+
 Suite *make_suite(void)
 {
 	Suite *suite = suite_create("engine");
@@ -302,7 +346,9 @@ Suite *make_suite(void)
 	tcase_add_test(tcase, loop_that_sleeps_asks_the_ring);
 	tcase_add_test(tcase, changes_are_made_in_one_enter);
 	tcase_add_loop_test(tcase, callbacks_see_one_wait, 0, 3);
-	tcase_add_test(tcase, operations_are_heard_of_in_a_busy_loop);
+	tcase_add_loop_test(tcase, operations_are_heard_of_in_a_busy_loop, 0,
+			    NR_FORMS);
+	tcase_add_test(tcase, hints_are_passed_over_for_some_turns);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
