@@ -111,7 +111,7 @@ struct evring_stats {
 	uint64_t ops;		/* operations started */
 	uint64_t op_events;	/* what the kernel answered to these: less than
 				   the events where a ring went with them */
-	uint64_t looks;		/* calls of epoll_wait */
+	uint64_t looks;		/* calls of epoll_wait, without libev's own */
 	uint64_t spins;		/* waits that began with watching */
 	uint64_t spin_hits;	/* of these, ended by it: without a sleep */
 	uint64_t reserved[14];
