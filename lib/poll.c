@@ -1413,11 +1413,13 @@ static int ask_ring(struct evr_poll *p, double timeout)
 	return take_answers(p, r);
 }
 
-/* Ask the set itself.  The answer is for take_look(). */
+/* Ask the set itself.  The answer, or -errno, is for take_look(). */
 static int look(struct evr_poll *p)
 {
-	return epoll_wait(evr_host_home(&p->host), p->events, (int)p->nr_events,
-			  0);
+	int nr = epoll_wait(evr_host_home(&p->host), p->events,
+			    (int)p->nr_events, 0);
+
+	return nr < 0 ? -errno : nr;
 }
 
 /* What look() said, in a process that has the ring. */
@@ -1428,6 +1430,8 @@ static bool take_look(struct evr_poll *p, int nr)
 	p->look = nr > 0; /* where there is something, there may be more */
 	if (nr > 0)
 		handle_events(p, (unsigned)nr);
+	else if (evr_unlikely(nr < 0 && nr != -EINTR))
+		p->hand_over = true; /* no set any more: libev says so */
 	return nr > 0;
 }
 

@@ -333,6 +333,36 @@ START_TEST(hints_are_passed_over_for_some_turns)
 }
 END_TEST
 
+/* The program closes what it does not know, and the number is another file's.
+ */
+enum { LIBEV_GAVE_UP = 3 };
+
+static void on_error(const char *what)
+{
+	(void)what;
+	_exit(LIBEV_GAVE_UP);
+}
+
+START_TEST(loss_of_the_set_is_noticed_in_a_busy_loop)
+{
+	struct evring_config config = { .disable = forms[_i] };
+	int fd = eventfd(1, EFD_NONBLOCK), home = dup(fd);
+	ev_io w;
+
+	close(home);
+	loop = evring_loop_new(EVFLAG_NOENV, &config);
+	ck_assert_ptr_nonnull(loop);
+	ev_io_init(&w, count, fd, EV_READ);
+	ev_io_start(loop, &w);
+	run_turns(100);
+	ev_set_syserr_cb(on_error);
+	ck_assert_int_eq(dup2(fd, home), home);
+	ev_run(loop, EVRUN_NOWAIT);
+	ev_run(loop, EVRUN_NOWAIT);
+	ck_abort_msg("libev would have noticed");
+}
+END_TEST
+
 Suite *make_suite(void)
 {
 	Suite *suite = suite_create("engine");
@@ -352,6 +382,9 @@ Suite *make_suite(void)
 		if (have & EVR_HAVE_EPOLL_CTL)
 			tcase_add_test(tcase, changes_are_made_in_one_enter);
 	}
+	tcase_add_loop_exit_test(tcase,
+				 loss_of_the_set_is_noticed_in_a_busy_loop,
+				 LIBEV_GAVE_UP, 0, NR_FORMS);
 	tcase_add_loop_test(tcase, operations_are_heard_of_in_a_busy_loop, 0,
 			    NR_FORMS);
 	if (have & EVR_HAVE_MULTISHOT_POLL)
