@@ -280,7 +280,12 @@ static void try_telling(int fault, struct count *count)
 
 static bool has_no_regions(void)
 {
-	return expected_tier(runnable[nr_runnable - 1]) < EVRING_TIER_REGION;
+	int i;
+
+	for (i = 0; i < nr_runnable; i++)
+		if (expected_tier(runnable[i]) == EVRING_TIER_REGION)
+			return false;
+	return true;
 }
 
 static bool has_no_buffer_rings(void)

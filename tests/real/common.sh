@@ -281,11 +281,16 @@ is_traced() {
 	grep -q '^TracerPid:.*[1-9]' "/proc/$1/status"
 }
 
-# A look (timeout 0) is not a wait: where evring hands something over, libev's
-# backend looks.
+# A look (timeout 0) is not a wait: evring looks where it expects to find
+# something, libev's backend where something was handed over.  The timeout of a
+# call that strace saw interrupted by another thread stands where it resumes; one
+# that never does is a wait.
 nr_epoll_waits() {
-	grep -E 'epoll_p?wait\(' "$dir/trace" |
-		grep -c -E -v ', 0(, NULL, 8)?( <unfinished.*|\) += .*)$'
+	awk '
+		/epoll_p?wait\(.*<unfinished/ { nr_open++; next }
+		/epoll_p?wait resumed/ && nr_open { nr_open-- }
+		/epoll_p?wait(\(| resumed)/ && !/, 0(, NULL, 8)?\) += / { nr++ }
+		END { print nr + nr_open }' "$dir/trace"
 }
 
 nr_enters() {
