@@ -206,7 +206,6 @@ void evr_ports_end_now(struct evr_ports *ports)
 static_assert(offsetof(struct evring_port, op) == 0,
 	      "the watcher that libev knows is the port");
 
-/* As libev's ev_*_start() does: its queues are an array by priority. */
 static void set_waker(struct evring_port *port, struct evr_waker *waker)
 {
 	store(&port->waker, (void *)waker);
@@ -234,6 +233,7 @@ void evr_ports_set_waker(struct evr_ports *ports, struct evr_waker *waker)
 void evr_ports_add(struct evr_ports *ports, struct evring_port *port)
 {
 	port->op.active = 1;
+	/* As libev's starts do: its queues are an array by priority. */
 	port->op.priority = evr_clamp(port->op.priority, EV_MINPRI, EV_MAXPRI);
 	port->op.cb = port_invoked;
 	port->set = ports;

@@ -546,11 +546,13 @@ struct io_uring_sqe *evr_ring_find_unsent(const struct evr_ring *ring,
 	return NULL;
 }
 
+/* Flags of the SQ that say so. */
+enum { NEWS = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW };
+
 bool evr_ring_has_news(const struct evr_ring *ring)
 {
 	return io_uring_cq_ready(&ring->uring) ||
-	       IO_URING_READ_ONCE(*ring->uring.sq.kflags) &
-		       (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
+	       IO_URING_READ_ONCE(*ring->uring.sq.kflags) & NEWS;
 }
 
 /*
@@ -601,8 +603,7 @@ int evr_ring_open_view(struct evr_ring *ring)
 
 	if (ring->view)
 		return 0;
-	if (uring->cq.ring_ptr != uring->sq.ring_ptr)
-		return -ENOTSUP;
+	assert(uring->cq.ring_ptr == uring->sq.ring_ptr); /* since 5.4 */
 	if (!fd_is_ring(uring->ring_fd)) /* and might have no first page */
 		return -EBADF;
 	view = mmap(NULL, uring->sq.ring_sz, PROT_READ, MAP_SHARED,
@@ -624,8 +625,7 @@ bool evr_ring_view_has_news(const struct evr_ring *ring)
 	const unsigned *flags = in_view(ring, uring->sq.kflags);
 
 	return IO_URING_READ_ONCE(*tail) != IO_URING_READ_ONCE(*head) ||
-	       IO_URING_READ_ONCE(*flags) &
-		       (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
+	       IO_URING_READ_ONCE(*flags) & NEWS;
 }
 
 bool evr_ring_has_overflown(const struct evr_ring *ring)

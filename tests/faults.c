@@ -280,12 +280,9 @@ static void try_telling(int fault, struct count *count)
 
 static bool has_no_regions(void)
 {
-	int i;
+	static const struct mode any = { .tier = EVRING_TIER_REGION };
 
-	for (i = 0; i < nr_runnable; i++)
-		if (expected_tier(runnable[i]) == EVRING_TIER_REGION)
-			return false;
-	return true;
+	return expected_tier(&any) < EVRING_TIER_REGION;
 }
 
 static bool has_no_buffer_rings(void)
