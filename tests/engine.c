@@ -143,6 +143,34 @@ static void run_turns(int nr)
 		ev_run(loop, EVRUN_ONCE);
 }
 
+typedef void on_io(struct ev_loop *loop, ev_io *w, int revents);
+
+/* Watch fd, which is ready, for long enough to learn that it always is. */
+static void be_busy(ev_io *w, int fd, on_io *cb)
+{
+	ev_io_init(w, cb, fd, EV_READ);
+	ev_io_start(loop, w);
+	run_turns(100);
+	(void)counted();
+	nr_events = 0;
+}
+
+/* Watch fd, which is ready after each sleep of so many seconds. */
+static void be_woken(ev_io *w, ev_timer *timer, int *fd, double seconds)
+{
+	ev_io_init(w, take, *fd, EV_READ);
+	ev_io_start(loop, w);
+	ev_timer_init(timer, on_timer, seconds, seconds);
+	timer->data = fd;
+	ev_timer_start(loop, timer);
+}
+
+static void end_loop(int fd)
+{
+	ev_loop_destroy(loop);
+	close(fd);
+}
+
 START_TEST(busy_loop_asks_the_set_alone)
 {
 	int fd = eventfd(1, EFD_NONBLOCK);
@@ -150,18 +178,13 @@ START_TEST(busy_loop_asks_the_set_alone)
 	ev_io w;
 
 	make_loop("auto");
-	ev_io_init(&w, count, fd, EV_READ);
-	ev_io_start(loop, &w);
-	run_turns(100);
-	(void)counted();
-	nr_events = 0;
+	be_busy(&w, fd, count);
 	run_turns(1000);
 	s = counted();
 	ck_assert_int_eq(nr_events, 1000);
 	ck_assert_uint_eq(s.looks, 1000);
 	ck_assert_uint_eq(s.enters, 0);
-	ev_loop_destroy(loop);
-	close(fd);
+	end_loop(fd);
 }
 END_TEST
 
@@ -174,18 +197,13 @@ START_TEST(loop_that_sleeps_asks_the_ring)
 	ev_io w;
 
 	make_loop("auto");
-	ev_io_init(&w, take, fd, EV_READ);
-	ev_io_start(loop, &w);
-	ev_timer_init(&timer, on_timer, 0.0005, 0.0005);
-	timer.data = &fd;
-	ev_timer_start(loop, &timer);
+	be_woken(&w, &timer, &fd, 0.0005);
 	run_turns(1000);
 	s = counted();
 	ck_assert_int_gt(nr_events, 100);
 	ck_assert_uint_lt(s.looks, 100 + s.turns / 4);
 	ck_assert_uint_gt(s.enters, s.turns / 2);
-	ev_loop_destroy(loop);
-	close(fd);
+	end_loop(fd);
 }
 END_TEST
 
@@ -197,11 +215,7 @@ START_TEST(changes_are_made_in_one_enter)
 	ev_io w;
 
 	make_loop("auto");
-	ev_io_init(&w, count, fd, EV_READ);
-	ev_io_start(loop, &w);
-	run_turns(100);
-	(void)counted();
-	nr_events = 0;
+	be_busy(&w, fd, count);
 	for (i = 0; i < 100; i++) {
 		ev_io_stop(loop, &w);
 		ev_io_set(&w, fd, i & 1 ? EV_READ : EV_READ | EV_WRITE);
@@ -212,8 +226,7 @@ START_TEST(changes_are_made_in_one_enter)
 	ck_assert_int_eq(nr_events, 100);
 	ck_assert_uint_eq(s.looks, 0);
 	ck_assert_uint_eq(s.enters, 100);
-	ev_loop_destroy(loop);
-	close(fd);
+	end_loop(fd);
 }
 END_TEST
 
@@ -238,11 +251,7 @@ START_TEST(callbacks_see_one_wait)
 	ev_io w;
 
 	make_loop(kinds[_i]);
-	ev_io_init(&w, take, fd, EV_READ);
-	ev_io_start(loop, &w);
-	ev_timer_init(&timer, on_timer, 0.001, 0.001);
-	timer.data = &fd;
-	ev_timer_start(loop, &timer);
+	be_woken(&w, &timer, &fd, 0.001);
 	run_turns(1);
 	ev_set_loop_release_cb(loop, on_release, on_acquire);
 	for (i = 1; i <= 100; i++) {
@@ -251,8 +260,7 @@ START_TEST(callbacks_see_one_wait)
 		ck_assert_int_eq(nr_acquired, i);
 	}
 	ck_assert_int_gt(nr_events, 0);
-	ev_loop_destroy(loop);
-	close(fd);
+	end_loop(fd);
 }
 END_TEST
 
@@ -285,9 +293,7 @@ START_TEST(operations_are_heard_of_in_a_busy_loop)
 
 	unsetenv("EVRING_ENGINE");
 	make_form(forms[_i]);
-	ev_io_init(&w, count, fd, EV_READ);
-	ev_io_start(loop, &w);
-	run_turns(100);
+	be_busy(&w, fd, count);
 	for (i = 0; i < 20; i++) {
 		struct io_uring_sqe *sqe;
 
@@ -301,8 +307,7 @@ START_TEST(operations_are_heard_of_in_a_busy_loop)
 		run_turns(10);
 		ck_assert_int_eq(nr_operations, i + 1);
 	}
-	ev_loop_destroy(loop);
-	close(fd);
+	end_loop(fd);
 	close(other);
 }
 END_TEST
@@ -322,17 +327,13 @@ START_TEST(hints_are_passed_over_for_some_turns)
 	ev_io w;
 
 	make_form("epoll-wait");
-	ev_io_init(&w, take_and_put, fd, EV_READ);
-	ev_io_start(loop, &w);
-	run_turns(100);
-	(void)counted();
+	be_busy(&w, fd, take_and_put);
 	run_turns(1600);
 	s = counted();
 	ck_assert_uint_eq(s.looks, 1600);
 	ck_assert_uint_gt(s.enters, 0);
 	ck_assert_uint_le(s.enters, 101);
-	ev_loop_destroy(loop);
-	close(fd);
+	end_loop(fd);
 }
 END_TEST
 
@@ -355,9 +356,7 @@ static int lose_set(void *arg)
 	close(home);
 	unsetenv("EVRING_ENGINE");
 	make_form(forms[*form]);
-	ev_io_init(&w, count, fd, EV_READ);
-	ev_io_start(loop, &w);
-	run_turns(100);
+	be_busy(&w, fd, count);
 	ev_set_syserr_cb(on_error);
 	child_assert(dup2(fd, home) == home);
 	ev_run(loop, EVRUN_NOWAIT);
