@@ -137,6 +137,11 @@ void bench_stay_on(unsigned cpu)
 		err(1, "CPU %u", cpu);
 }
 
+unsigned bench_other_cpu(void)
+{
+	return bench_common.cpu ? bench_common.cpu - 1 : 1;
+}
+
 static void choose_cpu(void)
 {
 	cpu_set_t set;
@@ -239,6 +244,19 @@ void bench_series_exit(struct bench_series *series)
 {
 	free(series->value);
 	free(series->sorted);
+}
+
+void bench_series_init_all(struct bench_series *series, unsigned nr,
+			   unsigned nr_max)
+{
+	while (nr--)
+		bench_series_init(series++, nr_max);
+}
+
+void bench_series_exit_all(struct bench_series *series, unsigned nr)
+{
+	while (nr--)
+		bench_series_exit(series++);
 }
 
 void bench_series_add(struct bench_series *series, double value)

@@ -55,6 +55,9 @@ void bench_begin(int argc, char **argv, const char *about,
 /* The calling thread runs on this CPU alone from now on. */
 void bench_stay_on(unsigned cpu);
 
+/* One that bench_common.cpu is not. */
+unsigned bench_other_cpu(void);
+
 /*
  * End the program with a message unless this is called again within so many
  * seconds: a loop that lost an event, or never returns, must not hang for ever.
@@ -75,6 +78,12 @@ struct bench_series {
 
 void bench_series_init(struct bench_series *series, unsigned nr_max);
 void bench_series_exit(struct bench_series *series);
+
+/* The same for each of so many. */
+void bench_series_init_all(struct bench_series *series, unsigned nr,
+			   unsigned nr_max);
+void bench_series_exit_all(struct bench_series *series, unsigned nr);
+
 void bench_series_add(struct bench_series *series, double value);
 
 /* The value which this share of the others, 0 to 1, does not exceed. */

@@ -408,9 +408,7 @@ static enum bench_role role_of(enum server_idx idx, enum server_idx base)
 static void write_rows(enum server_idx idx, enum server_idx base,
 		       const struct figures *all)
 {
-	static const struct {
-		const char *name, *unit;
-	} kinds[NR_FIGURES] = {
+	static const struct bench_figure kinds[NR_FIGURES] = {
 		[P50] = { "a message, p50", "us" },
 		[P99] = { "a message, p99", "us" },
 		[SLOWEST] = { "the slowest of a burst", "us" },
@@ -428,15 +426,8 @@ static void write_rows(enum server_idx idx, enum server_idx base,
 		.role = role_of(idx, base),
 		.base_side = servers[base]->name,
 	};
-	int i;
 
-	for (i = 0; i < NR_FIGURES; i++) {
-		row.figure = kinds[i].name;
-		row.unit = kinds[i].unit;
-		row.series = &all[idx].series[i];
-		row.base = &all[base].series[i];
-		bench_row(&row);
-	}
+	bench_rows(&row, kinds, all[idx].series, all[base].series, NR_FIGURES);
 }
 
 static void print_server(const struct echo_server *server,
@@ -486,15 +477,6 @@ static void judge_lull(const struct figures *figures)
  * what can be had here
  */
 
-static bool can_count_calls(void)
-{
-	const char *why = calls_begin();
-
-	if (why)
-		printf("left out: system calls: %s\n", why);
-	return !why;
-}
-
 static bool can_collect(void)
 {
 	struct ev_loop *loop = evring_loop_new(EVFLAG_NOENV, NULL);
@@ -519,32 +501,17 @@ static void share_turns(void)
 	echo_turns = place;
 }
 
-static void init_figures(struct figures *figures)
-{
-	unsigned i;
-
-	for (i = 0; i < NR_FIGURES; i++)
-		bench_series_init(&figures->series[i], bench_common.rounds);
-}
-
-static void exit_figures(struct figures *figures)
-{
-	unsigned i;
-
-	for (i = 0; i < NR_FIGURES; i++)
-		bench_series_exit(&figures->series[i]);
-}
-
 /* The last of the servers is the one that may be missing. */
 static void run(void)
 {
-	bool counts_calls = can_count_calls();
+	bool counts_calls = calls_begin();
 	unsigned nr = can_collect() ? NR_SERVERS : COLLECT;
 	struct figures figures[NR_SERVERS];
 	unsigned round, i, k;
 
 	for (i = 0; i < nr; i++)
-		init_figures(&figures[i]);
+		bench_series_init_all(figures[i].series, NR_FIGURES,
+				      bench_common.rounds);
 	for (round = 0; round < bench_common.rounds; round++)
 		for (i = 0; i < nr; i++) {
 			k = (round + i) % nr;
@@ -563,7 +530,7 @@ static void run(void)
 		judge_lull(figures);
 	}
 	for (i = 0; i < nr; i++)
-		exit_figures(&figures[i]);
+		bench_series_exit_all(figures[i].series, NR_FIGURES);
 }
 
 static void check_options(void)
@@ -581,7 +548,7 @@ int main(int argc, char **argv)
 	bench_begin(argc, argv, "burst - turns that are kept apart", options);
 	check_options();
 	if (server_cpu == UINT_MAX)
-		server_cpu = bench_common.cpu ? bench_common.cpu - 1 : 1;
+		server_cpu = bench_other_cpu();
 	echo_seconds_apart = interval_us / 1e6;
 	share_turns();
 	run();

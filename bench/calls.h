@@ -19,9 +19,9 @@
 
 /*
  * See whether calls can be counted here, by counting some of our own.  To be
- * called while the process has one thread.  Returns NULL, or why not.
+ * called while the process has one thread.  Prints why not.
  */
-const char *calls_begin(void);
+bool calls_begin(void);
 
 /* Count calls of the only thread of a process, from now on. */
 int calls_start(pid_t pid);

@@ -133,9 +133,7 @@ static void write_rows(const struct echo_server *server,
 		       const struct figures *figures,
 		       const struct figures *base)
 {
-	static const struct {
-		const char *name, *unit;
-	} kinds[NR_FIGURES] = {
+	static const struct bench_figure kinds[NR_FIGURES] = {
 		[P50] = { "a request, p50", "us" },
 		[P99] = { "a request, p99", "us" },
 		[P999] = { "a request, p99.9", "us" },
@@ -149,15 +147,8 @@ static void write_rows(const struct echo_server *server,
 		.role = role_of(server),
 		.base_side = echo_epoll.name,
 	};
-	int i;
 
-	for (i = 0; i < NR_FIGURES; i++) {
-		row.figure = kinds[i].name;
-		row.unit = kinds[i].unit;
-		row.series = &figures->series[i];
-		row.base = &base->series[i];
-		bench_row(&row);
-	}
+	bench_rows(&row, kinds, figures->series, base->series, NR_FIGURES);
 }
 
 static void print_server(const struct echo_server *server,
@@ -179,26 +170,16 @@ static void print_server(const struct echo_server *server,
 	write_rows(server, figures, base);
 }
 
-static bool begin_counting(void)
-{
-	const char *why = calls_begin();
-
-	if (why)
-		printf("left out: system calls: %s\n", why);
-	return !why;
-}
-
 static void run(void)
 {
 	unsigned nr = bench_common.quick ? nr_requests / 10 : nr_requests;
 	struct figures figures[NR_SERVERS];
-	bool counts_calls = begin_counting();
+	bool counts_calls = calls_begin();
 	unsigned round, i, k;
 
 	for (i = 0; i < NR_SERVERS; i++)
-		for (k = 0; k < NR_FIGURES; k++)
-			bench_series_init(&figures[i].series[k],
-					  bench_common.rounds);
+		bench_series_init_all(figures[i].series, NR_FIGURES,
+				      bench_common.rounds);
 	for (round = 0; round < bench_common.rounds; round++)
 		for (i = 0; i < NR_SERVERS; i++) {
 			k = (round + i) % NR_SERVERS;
@@ -208,8 +189,7 @@ static void run(void)
 	for (i = 0; i < NR_SERVERS; i++)
 		print_server(servers[i], &figures[i], &figures[0]);
 	for (i = 0; i < NR_SERVERS; i++)
-		for (k = 0; k < NR_FIGURES; k++)
-			bench_series_exit(&figures[i].series[k]);
+		bench_series_exit_all(figures[i].series, NR_FIGURES);
 }
 
 static void run_outside(void)
@@ -238,7 +218,7 @@ int main(int argc, char **argv)
 	if (nr_requests < 1000)
 		errx(1, "at least --requests 1000");
 	if (server_cpu == UINT_MAX)
-		server_cpu = bench_common.cpu ? bench_common.cpu - 1 : 1;
+		server_cpu = bench_other_cpu();
 	if (outside_port) {
 		run_outside();
 		return 0;

@@ -226,7 +226,7 @@ static void partner_got(struct mailbox *box, struct evring_message *message)
 static void go_elsewhere(void)
 {
 	if (is_apart)
-		bench_stay_on(bench_common.cpu ? bench_common.cpu - 1 : 1);
+		bench_stay_on(bench_other_cpu());
 }
 
 /* Of the messages it has any will do: they are all the same. */

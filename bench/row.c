@@ -110,3 +110,18 @@ void bench_row(const struct bench_row *row)
 	if (fclose(file))
 		err(1, "%s", path);
 }
+
+void bench_rows(struct bench_row *row, const struct bench_figure *kinds,
+		const struct bench_series *series,
+		const struct bench_series *base, unsigned nr)
+{
+	unsigned i;
+
+	for (i = 0; i < nr; i++) {
+		row->figure = kinds[i].name;
+		row->unit = kinds[i].unit;
+		row->series = &series[i];
+		row->base = &base[i];
+		bench_row(row);
+	}
+}

@@ -48,4 +48,15 @@ struct bench_row {
 
 void bench_row(const struct bench_row *row);
 
+/* What a series is of. */
+struct bench_figure {
+	const char *name, *unit;
+};
+
+/* A row for each of so many series and bases, and of these kinds; *row has the
+   rest. */
+void bench_rows(struct bench_row *row, const struct bench_figure *kinds,
+		const struct bench_series *series,
+		const struct bench_series *base, unsigned nr);
+
 #endif

@@ -211,45 +211,43 @@ struct figures {
 	struct bench_series calls; /* system calls for a message */
 };
 
-static void measure_churn(struct clients *clients, unsigned nr,
-			  const struct echo_process *process,
-			  struct figures *figures)
+/* As the cell wants it: on connections that are there, or with new ones. */
+static void exchange(const struct cell *cell, struct clients *clients,
+		     const struct echo_process *process, unsigned nr)
 {
-	unsigned nr_counted;
-	double cpu;
-	int counter;
+	if (cell->is_churn)
+		churn(clients, &process->address, nr);
+	else
+		talk(clients, nr);
+}
 
-	nr = (nr / CHURN_SHARE / clients->nr + 1) * clients->nr;
-	nr_counted = (nr / CALLS_SHARE / clients->nr + 1) * clients->nr;
-	churn(clients, &process->address, clients->nr);
-	cpu = echo_process_cpu(process);
-	churn(clients, &process->address, nr);
-	bench_series_add(&figures->cpu, (echo_process_cpu(process) - cpu) / nr);
-	if (!counts_calls)
-		return;
-	counter = calls_start(process->pid);
-	churn(clients, &process->address, nr_counted);
-	bench_series_add(&figures->calls,
-			 (double)calls_stop(counter) / nr_counted);
+/* So that each client has as many. */
+static unsigned round_up(unsigned nr, const struct cell *cell)
+{
+	return (nr / cell->nr_clients + 1) * cell->nr_clients;
 }
 
 /* The CPU time of nr messages, and apart from it the calls of fewer. */
-static void measure_talk(struct clients *clients, unsigned nr,
-			 const struct echo_process *process,
-			 struct figures *figures)
+static void measure_exchange(const struct cell *cell, struct clients *clients,
+			     unsigned nr, const struct echo_process *process,
+			     struct figures *figures)
 {
 	unsigned nr_counted = nr / CALLS_SHARE;
 	double cpu;
 	int counter;
 
-	talk(clients, clients->nr * 4);
+	if (cell->is_churn) {
+		nr = round_up(nr / CHURN_SHARE, cell);
+		nr_counted = round_up(nr / CALLS_SHARE, cell);
+	}
+	exchange(cell, clients, process, clients->nr * 4);
 	cpu = echo_process_cpu(process);
-	talk(clients, nr);
+	exchange(cell, clients, process, nr);
 	bench_series_add(&figures->cpu, (echo_process_cpu(process) - cpu) / nr);
 	if (!counts_calls)
 		return;
 	counter = calls_start(process->pid);
-	talk(clients, nr_counted);
+	exchange(cell, clients, process, nr_counted);
 	bench_series_add(&figures->calls,
 			 (double)calls_stop(counter) / nr_counted);
 }
@@ -262,13 +260,11 @@ static void measure(const struct cell *cell, const struct echo_server *server,
 	struct echo_process process;
 
 	echo_process_start(&process, server, server_cpu);
-	if (cell->is_churn) {
-		measure_churn(&clients, nr, &process, figures);
-	} else {
+	if (!cell->is_churn)
 		connect_clients(&clients, &process.address);
-		measure_talk(&clients, nr, &process, figures);
+	measure_exchange(cell, &clients, nr, &process, figures);
+	if (!cell->is_churn)
 		disconnect_clients(&clients);
-	}
 	echo_process_stop(&process);
 }
 
@@ -463,15 +459,6 @@ static void print_libraries(void)
 #endif
 }
 
-static void begin_counting(void)
-{
-	const char *why = calls_begin();
-
-	counts_calls = !why;
-	if (why)
-		printf("left out: system calls: %s\n", why);
-}
-
 static void choose_cpu(void)
 {
 	const struct sched_param param = { 0 };
@@ -493,7 +480,7 @@ int main(int argc, char **argv)
 	choose_cpu();
 	choose_servers();
 	print_libraries();
-	begin_counting();
+	counts_calls = calls_begin();
 	puts("                      CPU ratio to   ratio to");
 	puts("                      liburing       epoll         CPU, ns"
 	     "          calls");

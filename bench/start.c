@@ -41,9 +41,7 @@ enum figure_idx {
 	NR_FIGURES
 };
 
-static const struct {
-	const char *name, *unit;
-} kinds[NR_FIGURES] = {
+static const struct bench_figure kinds[NR_FIGURES] = {
 	[FIRST] = { "first loop", "us" },
 	[FURTHER] = { "a further loop", "us" },
 	[WATCHER] = { "a watcher", "ns" },
@@ -259,20 +257,10 @@ static void run_side(enum side_idx idx, struct result *result)
 static void result_init(struct result *result, enum side_idx idx)
 {
 	struct ev_loop *loop = side_loop_new(idx);
-	int i;
 
 	side_facts(loop, &result->facts);
 	ev_loop_destroy(loop);
-	for (i = 0; i < NR_FIGURES; i++)
-		bench_series_init(&result->series[i], bench_common.rounds);
-}
-
-static void result_exit(struct result *result)
-{
-	int i;
-
-	for (i = 0; i < NR_FIGURES; i++)
-		bench_series_exit(&result->series[i]);
+	bench_series_init_all(result->series, NR_FIGURES, bench_common.rounds);
 }
 
 static void print_side(enum side_idx idx, const struct result *result,
@@ -285,17 +273,12 @@ static void print_side(enum side_idx idx, const struct result *result,
 		printf(" %6.2f", bench_median(&result->series[i]) /
 					 bench_median(&base->series[i]));
 	printf(" ");
-	for (i = 0; i < NR_FIGURES; i++) {
+	for (i = 0; i < NR_FIGURES; i++)
 		printf(" %8.1f", bench_median(&result->series[i]));
-		row.figure = kinds[i].name;
-		row.unit = kinds[i].unit;
-		row.series = &result->series[i];
-		row.base = &base->series[i];
-		side_name_row(&row, idx, &result->facts);
-		bench_row(&row);
-	}
 	printf("  %-8s %-7s %s\n", side_backend_name(result->facts.backend),
 	       result->facts.tier, sides[idx].name);
+	side_name_row(&row, idx, &result->facts);
+	bench_rows(&row, kinds, result->series, base->series, NR_FIGURES);
 }
 
 static void print_head(void)
@@ -322,7 +305,7 @@ static void run_all(void)
 		print_side(side_at(i), &results[side_at(i)],
 			   &results[SIDE_EPOLL]);
 	for (i = 0; i < side_count(); i++)
-		result_exit(&results[side_at(i)]);
+		bench_series_exit_all(results[side_at(i)].series, NR_FIGURES);
 }
 
 int main(int argc, char **argv)
