@@ -12,6 +12,7 @@
 #include <getopt.h>
 #include <liburing.h>
 #include <limits.h>
+#include <math.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -327,6 +328,14 @@ double bench_paired_ratio(const struct bench_series *series,
 			  const struct bench_series *base)
 {
 	return bench_paired_ratio_at(series, base, 0.5);
+}
+
+void bench_print(int width, int nr_digits, double value)
+{
+	if (isnan(value))
+		printf("%*s", width, "-");
+	else
+		printf("%*.*f", width, nr_digits, value);
 }
 
 const char *bench_verdict(bool met)

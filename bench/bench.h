@@ -107,6 +107,9 @@ double bench_paired_ratio(const struct bench_series *series,
 double bench_paired_ratio_at(const struct bench_series *series,
 			     const struct bench_series *base, double share);
 
+/* As "%*.*f"; "-" for what is not a number. */
+void bench_print(int width, int nr_digits, double value);
+
 /* "met" or "missed". */
 const char *bench_verdict(bool met);
 

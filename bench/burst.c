@@ -32,7 +32,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -259,7 +258,7 @@ static struct usage read_usage(const struct echo_process *process)
 {
 	return (struct usage){
 		.cpu = echo_process_cpu(process),
-		.turns = atomic_load(echo_turns),
+		.turns = atomic_load(&process->facts->turns),
 		.wakes = voluntary_switches(process->pid),
 	};
 }
@@ -491,16 +490,6 @@ static bool can_collect(void)
 	return r >= 0;
 }
 
-static void share_turns(void)
-{
-	void *place = mmap(NULL, sizeof(*echo_turns), PROT_READ | PROT_WRITE,
-			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	if (place == MAP_FAILED)
-		err(1, "mmap");
-	echo_turns = place;
-}
-
 /* The last of the servers is the one that may be missing. */
 static void run(void)
 {
@@ -550,7 +539,7 @@ int main(int argc, char **argv)
 	if (server_cpu == UINT_MAX)
 		server_cpu = bench_other_cpu();
 	echo_seconds_apart = interval_us / 1e6;
-	share_turns();
+	echo_counts_turns = true;
 	run();
 	return 0;
 }

@@ -8,11 +8,13 @@ CLEANFILES     += $(bench_programs)
 
 bench_base_sources = %D%/bench.c %D%/bench.h %D%/row.c %D%/row.h
 bench_loop_sources = %D%/side.c %D%/side.h $(bench_base_sources)
+bench_echo_sources = %D%/echo/echo.h %D%/echo/epoll.c %D%/echo/loop.c \
+	%D%/echo/loop.h %D%/echo/process.c %D%/echo/process.h \
+	$(bench_loop_sources)
 bench_loop_libs    = lib/libevring.la $(LIBURING_LIBS) $(EV_LIBS)
 
 %C%_burst_SOURCES = %D%/burst.c %D%/calls.c %D%/calls.h \
-	%D%/echo/echo.h %D%/echo/epoll.c %D%/echo/process.c \
-	%D%/echo/process.h $(bench_base_sources)
+	$(bench_echo_sources)
 %C%_burst_LDADD   = $(bench_loop_libs)
 
 %C%_chain_SOURCES = %D%/chain.c $(bench_loop_sources)
@@ -27,8 +29,8 @@ if HAVE_LIBUV
 endif
 
 %C%_ping_SOURCES = %D%/ping.c %D%/calls.c %D%/calls.h \
-	%D%/echo/echo.h %D%/echo/epoll.c %D%/echo/process.c \
-	%D%/echo/process.h $(bench_base_sources)
+	%D%/echo/bare.c %D%/echo/buffers.h %D%/echo/uring.c \
+	$(bench_echo_sources)
 %C%_ping_LDADD   = $(bench_loop_libs)
 
 %C%_post_SOURCES = %D%/post.c $(bench_loop_sources)
@@ -36,10 +38,8 @@ endif
 
 # libevent before libev, which has functions of the same names.
 %C%_server_SOURCES  = %D%/server.c %D%/calls.c %D%/calls.h \
-	%D%/echo/buffers.h %D%/echo/echo.h %D%/echo/epoll.c %D%/echo/ops.c \
-	%D%/echo/process.c %D%/echo/process.h %D%/echo/sockets.c \
-	%D%/echo/uring.c \
-	$(bench_base_sources)
+	%D%/echo/bare.c %D%/echo/buffers.h %D%/echo/ops.c \
+	%D%/echo/sockets.c %D%/echo/uring.c $(bench_echo_sources)
 %C%_server_CPPFLAGS = $(AM_CPPFLAGS) $(LIBUV_CFLAGS) $(LIBEVENT_CFLAGS)
 %C%_server_LDADD    = $(LIBEVENT_LIBS) $(LIBUV_LIBS) $(bench_loop_libs)
 if HAVE_LIBUV

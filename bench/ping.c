@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * ping.c - how long one request takes, one at a time: libev's epoll, the same
- * watchers on evring, and on evring that looks before it sleeps.
+ * watchers on evring in each of its forms, and on evring that looks before it
+ * sleeps; and by hand, on epoll and on liburing.
  *
  * The server is a process on one CPU, the client is this process on another; it
  * sends 64 bytes and sleeps until they are back.  Servers take turns.  CPU is
@@ -15,6 +16,7 @@
 #include <arpa/inet.h>
 #include <err.h>
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +28,8 @@
 #include "row.h"
 
 static const struct echo_server *const servers[] = {
-	&echo_epoll, &echo_epoll_again, &echo_ring, &echo_spin, &echo_auto,
+	&echo_epoll, &echo_epoll_again, &echo_ring, &echo_copied, &echo_polled,
+	&echo_spin,  &echo_auto,	&echo_bare, &echo_uring,
 };
 
 enum { NR_SERVERS = sizeof(servers) / sizeof(servers[0]), SIZE = 64 };
@@ -46,6 +49,7 @@ enum figure_idx { P50, P99, P999, CPU, CALLS, NR_FIGURES };
 
 struct figures {
 	struct bench_series series[NR_FIGURES];
+	struct echo_said said;
 };
 
 /*
@@ -106,10 +110,12 @@ static void measure(const struct echo_server *server, unsigned nr,
 	echo_process_start(&process, server, server_cpu);
 	fd = echo_connect(&process.address);
 	ask_often(fd, nr / 10, &times);
+	echo_said_begin(&figures->said, &process);
 	cpu = echo_process_cpu(&process);
 	ask_often(fd, nr, &times);
 	bench_series_add(&figures->series[CPU],
 			 (echo_process_cpu(&process) - cpu) / nr / 1e3);
+	echo_said_end(&figures->said, &process, nr);
 	add_quantiles(figures, &times);
 	if (counts_calls) {
 		counter = calls_start(process.pid);
@@ -126,6 +132,8 @@ static enum bench_role role_of(const struct echo_server *server)
 {
 	if (server == &echo_epoll)
 		return BENCH_BASE;
+	if (server == &echo_bare || server == &echo_uring)
+		return BENCH_OTHER;
 	return server == &echo_epoll_again ? BENCH_AGAIN : BENCH_OURS;
 }
 
@@ -148,6 +156,7 @@ static void write_rows(const struct echo_server *server,
 		.base_side = echo_epoll.name,
 	};
 
+	echo_name_row(&row, &figures->said);
 	bench_rows(&row, kinds, figures->series, base->series, NR_FIGURES);
 }
 
@@ -164,8 +173,8 @@ static void print_server(const struct echo_server *server,
 	printf("  ");
 	for (i = 0; i <= CPU; i++)
 		printf(" %6.1f", bench_median(&own[i]));
-	if (own[CALLS].nr)
-		printf(" %6.2f", bench_median(&own[CALLS]));
+	bench_print(7, 2, own[CALLS].nr ? bench_median(&own[CALLS]) : NAN);
+	bench_print(7, 2, echo_said_enters(&figures->said));
 	printf("   %s\n", server->about);
 	write_rows(server, figures, base);
 }
@@ -173,7 +182,7 @@ static void print_server(const struct echo_server *server,
 static void run(void)
 {
 	unsigned nr = bench_common.quick ? nr_requests / 10 : nr_requests;
-	struct figures figures[NR_SERVERS];
+	struct figures figures[NR_SERVERS] = { 0 };
 	bool counts_calls = calls_begin();
 	unsigned round, i, k;
 
@@ -226,9 +235,9 @@ int main(int argc, char **argv)
 	printf("servers on CPU %u, client on CPU %u; medians\n", server_cpu,
 	       bench_common.cpu);
 	puts("            ratio to epoll            us for a request"
-	     "              calls");
+	     "              calls  enters");
 	puts("server        p50   p99 p99.9   CPU      p50    p99  p99.9"
-	     "    CPU / request");
+	     "    CPU of a request");
 	run();
 	return 0;
 }

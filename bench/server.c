@@ -13,7 +13,8 @@
  * is measured is falling asleep and waking up.
  *
  * Servers take turns; CPU time is what the kernel counted for the process
- * between the first and the last message of a round (user and system).
+ * between the first and the last message of a round (user and system); enters
+ * of evring's ring are what evring says of itself.
  * After that, and apart from it, the same clients talk on while the kernel
  * counts the system calls of the server (calls.h).  The server on liburing is
  * there twice: a difference as large as that of "again" means nothing.
@@ -25,6 +26,7 @@
 
 #include <err.h>
 #include <limits.h>
+#include <math.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +46,7 @@ enum server_idx {
 	SOCKETS,
 	WATCHERS,
 	EPOLL,
+	BARE,
 	LIBUV,
 	LIBEVENT,
 	NR_SERVERS
@@ -63,6 +66,7 @@ static const struct echo_server *const servers[NR_SERVERS] = {
 	[URING] = &echo_uring,	     [URING_AGAIN] = &uring_again,
 	[OPERATIONS] = &echo_ops,    [SOCKETS] = &echo_sockets,
 	[WATCHERS] = &echo_ring,     [EPOLL] = &echo_epoll,
+	[BARE] = &echo_bare,
 #ifdef HAVE_LIBUV
 	[LIBUV] = &echo_libuv,
 #endif
@@ -209,6 +213,7 @@ static void churn(struct clients *clients, const struct sockaddr_in *to,
 struct figures {
 	struct bench_series cpu;   /* nanoseconds of CPU for a message */
 	struct bench_series calls; /* system calls for a message */
+	struct echo_said said;
 };
 
 /* As the cell wants it: on connections that are there, or with new ones. */
@@ -241,9 +246,11 @@ static void measure_exchange(const struct cell *cell, struct clients *clients,
 		nr_counted = round_up(nr / CALLS_SHARE, cell);
 	}
 	exchange(cell, clients, process, clients->nr * 4);
+	echo_said_begin(&figures->said, process);
 	cpu = echo_process_cpu(process);
 	exchange(cell, clients, process, nr);
 	bench_series_add(&figures->cpu, (echo_process_cpu(process) - cpu) / nr);
+	echo_said_end(&figures->said, process, nr);
 	if (!counts_calls)
 		return;
 	counter = calls_start(process->pid);
@@ -297,8 +304,10 @@ static void write_rows(const struct cell *cell, enum server_idx idx,
 	struct bench_row row = { .bench = "server", .cell = name };
 	int i;
 
-	snprintf(name, sizeof(name), "%u bytes, %u clients%s", cell->size,
-		 cell->nr_clients, cell->is_churn ? ", churn" : "");
+	snprintf(name, sizeof(name), "%u bytes, %u client%s%s", cell->size,
+		 cell->nr_clients, cell->nr_clients == 1 ? "" : "s",
+		 cell->is_churn ? ", churn" : "");
+	echo_name_row(&row, &all[idx].said);
 	row.side = idx == URING_AGAIN ? uring_again.about : servers[idx]->name;
 	for (i = 0; i < 2; i++) {
 		row.base_side = servers[bases[i]]->name;
@@ -326,10 +335,9 @@ static void print_server(const struct cell *cell, enum server_idx idx,
 	print_ratios(&own->cpu, &all[URING].cpu);
 	print_ratios(&own->cpu, &all[EPOLL].cpu);
 	printf(" %7.0f %7.0f ", bench_median(&own->cpu), bench_min(&own->cpu));
-	if (own->calls.nr)
-		printf(" %7.3f\n", bench_median(&own->calls));
-	else
-		printf("       -\n");
+	bench_print(8, 3, own->calls.nr ? bench_median(&own->calls) : NAN);
+	bench_print(8, 3, echo_said_enters(&own->said));
+	putchar('\n');
 	write_rows(cell, idx, all);
 }
 
@@ -342,6 +350,7 @@ static void run_cell(const struct cell *cell)
 	for (k = 0; k < NR_SERVERS; k++) {
 		bench_series_init(&figures[k].cpu, bench_common.rounds);
 		bench_series_init(&figures[k].calls, bench_common.rounds);
+		memset(&figures[k].said, 0, sizeof(figures[k].said));
 	}
 	for (round = 0; round < bench_common.rounds; round++)
 		for (k = 0; k < nr_chosen; k++) {
@@ -483,10 +492,10 @@ int main(int argc, char **argv)
 	counts_calls = calls_begin();
 	puts("                      CPU ratio to   ratio to");
 	puts("                      liburing       epoll         CPU, ns"
-	     "          calls");
+	     "          calls  enters");
 	puts(" size clients server  median  min    median  min    median     "
 	     "min"
-	     "  / message");
+	     "    of a message");
 	run_cells();
 	return 0;
 }

@@ -8,14 +8,13 @@
 
 #include <err.h>
 #include <errno.h>
-#include <ev.h>
-#include <evring.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "echo.h"
+#include "loop.h"
 
 struct connection {
 	ev_io io;
@@ -24,7 +23,7 @@ struct connection {
 };
 
 double echo_seconds_apart;
-_Atomic unsigned *echo_turns;
+bool echo_counts_turns;
 
 static void leave(struct ev_loop *loop, struct connection *c)
 {
@@ -93,7 +92,7 @@ static void count_turn(struct ev_loop *loop, ev_prepare *w, int revents)
 {
 	(void)w;
 	(void)revents;
-	atomic_store_explicit(echo_turns, ev_iteration(loop),
+	atomic_store_explicit(&echo_facts->turns, ev_iteration(loop),
 			      memory_order_relaxed);
 }
 
@@ -103,68 +102,67 @@ static void serve_on(struct ev_loop *loop, int listener)
 	static ev_io accepting;
 
 	ev_prepare_init(&counting, count_turn);
-	if (echo_turns)
+	if (echo_counts_turns)
 		ev_prepare_start(loop, &counting);
 	ev_io_init(&accepting, on_connection, listener, EV_READ);
 	ev_io_start(loop, &accepting);
 	ev_run(loop, 0);
 }
 
-static struct ev_loop *loop_on_epoll(void)
-{
-	struct ev_loop *loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
-
-	if (!loop)
-		errx(1, "libev has no epoll here");
-	return loop;
-}
-
-static struct ev_loop *loop_on_ring(double spin)
-{
-	struct evring_config config = { .spin = spin };
-	struct ev_loop *loop = evring_loop_new(EVFLAG_NOENV, &config);
-
-	if (!loop)
-		err(1, "evring");
-	return loop;
-}
-
 static void serve_epoll(int listener)
 {
-	serve_on(loop_on_epoll(), listener);
+	serve_on(echo_loop_on(EVBACKEND_EPOLL), listener);
 }
 
 static void serve_interval(int listener)
 {
-	struct ev_loop *loop = loop_on_epoll();
+	struct ev_loop *loop = echo_loop_on(EVBACKEND_EPOLL);
 
 	ev_set_io_collect_interval(loop, echo_seconds_apart);
 	serve_on(loop, listener);
 }
 
+static void serve_ring_as(int listener, struct evring_config config)
+{
+	serve_on(echo_loop_on_ring(config), listener);
+}
+
+static void serve_ring(int listener)
+{
+	serve_ring_as(listener, (struct evring_config){ .entries = 0 });
+}
+
+static void serve_copied(int listener)
+{
+	serve_ring_as(listener, (struct evring_config){ .disable = "region" });
+}
+
+static void serve_polled(int listener)
+{
+	serve_ring_as(listener,
+		      (struct evring_config){ .disable = "epoll-wait" });
+}
+
+static void serve_spin(int listener)
+{
+	serve_ring_as(listener, (struct evring_config){ .spin = 50e-6 });
+}
+
+static void serve_auto(int listener)
+{
+	serve_ring_as(listener,
+		      (struct evring_config){ .spin = EVRING_SPIN_AUTO });
+}
+
 static void serve_collect(int listener)
 {
-	struct ev_loop *loop = loop_on_ring(0.);
+	const struct evring_config config = { .entries = 0 };
+	struct ev_loop *loop = echo_loop_on_ring(config);
 	int r = evring_set_collect(loop, echo_seconds_apart, 0);
 
 	if (r < 0)
 		errx(1, "evring_set_collect: %s", evring_strerror(r));
 	serve_on(loop, listener);
-}
-
-static void serve_ring(int listener)
-{
-	serve_on(loop_on_ring(0.), listener);
-}
-
-static void serve_spin(int listener)
-{
-	serve_on(loop_on_ring(50e-6), listener);
-}
-
-static void serve_auto(int listener)
-{
-	serve_on(loop_on_ring(EVRING_SPIN_AUTO), listener);
 }
 
 const struct echo_server echo_epoll = { "epoll", "libev, read and write",
@@ -177,6 +175,10 @@ const struct echo_server echo_auto = { "auto", "and spins if it likes",
 				       serve_auto };
 const struct echo_server echo_ring = { "watchers", "the same on evring",
 				       serve_ring };
+const struct echo_server echo_copied = { "no region", "waits copied",
+					 serve_copied };
+const struct echo_server echo_polled = { "polled", "no EPOLL_WAIT",
+					 serve_polled };
 const struct echo_server echo_interval = { "interval",
 					   "ev_set_io_collect_interval()",
 					   serve_interval };

@@ -7,8 +7,6 @@
 
 #include <err.h>
 #include <errno.h>
-#include <ev.h>
-#include <evring.h>
 #include <liburing.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -16,6 +14,7 @@
 #include "echo.h"
 
 #include "buffers.h"
+#include "loop.h"
 
 struct connection;
 
@@ -163,13 +162,11 @@ static void on_accept(struct ev_loop *loop, evring_op *op, int revents)
 
 static void serve(int listener)
 {
-	struct evring_config config = { .entries = 1024 };
+	const struct evring_config config = { .entries = 1024 };
 	static evring_op accepting;
 	int i;
 
-	the_loop = evring_loop_new(EVFLAG_NOENV, &config);
-	if (!the_loop)
-		err(1, "evring");
+	the_loop = echo_loop_on_ring(config);
 	echo_buffers_init(&buffers, evring_ring(the_loop));
 	for (i = 0; i < ECHO_NR_BUFFERS; i++)
 		evring_op_init(&pieces[i].send, on_send);

@@ -8,16 +8,32 @@
 
 #include <arpa/inet.h>
 #include <err.h>
+#include <math.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "../bench.h"
+#include "../side.h"
+
+struct echo_facts *echo_facts;
+
+static struct echo_facts *share_facts(void)
+{
+	struct echo_facts *facts =
+		mmap(NULL, sizeof(*facts), PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (facts == MAP_FAILED)
+		err(1, "memory to share");
+	return facts;
+}
 
 static int open_listener(struct sockaddr_in *ret_address)
 {
@@ -39,6 +55,7 @@ void echo_process_start(struct echo_process *process,
 {
 	int fd = open_listener(&process->address);
 
+	process->facts = share_facts();
 	fflush(stdout);
 	process->pid = fork();
 	if (process->pid < 0)
@@ -46,6 +63,7 @@ void echo_process_start(struct echo_process *process,
 	if (!process->pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		bench_stay_on(cpu);
+		echo_facts = process->facts;
 		server->serve(fd);
 		_exit(1);
 	}
@@ -58,6 +76,7 @@ void echo_process_stop(struct echo_process *process)
 {
 	kill(process->pid, SIGKILL);
 	waitpid(process->pid, NULL, 0);
+	munmap(process->facts, sizeof(*process->facts));
 }
 
 int echo_connect(const struct sockaddr_in *to)
@@ -76,4 +95,39 @@ double echo_process_cpu(const struct echo_process *process)
 
 	clock_gettime(process->clock, &ts);
 	return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
+}
+
+void echo_said_begin(struct echo_said *said, const struct echo_process *process)
+{
+	said->enters -= process->facts->stats.enters;
+}
+
+void echo_said_end(struct echo_said *said, const struct echo_process *process,
+		   unsigned nr_messages)
+{
+	const struct echo_facts *facts = process->facts;
+
+	if (facts->stats.rings_lost)
+		errx(1, "a server lost its ring");
+	said->backend = facts->backend;
+	said->tier = facts->tier;
+	said->enters += facts->stats.enters;
+	said->messages += nr_messages;
+}
+
+double echo_said_enters(const struct echo_said *said)
+{
+	return said->tier ? (double)said->enters / (double)said->messages
+			  : (double)NAN;
+}
+
+void echo_name_row(struct bench_row *row, const struct echo_said *said)
+{
+	if (said->backend)
+		row->backend = side_backend_name(said->backend);
+	if (!said->tier)
+		return;
+	row->tier = evring_tier_name(said->tier);
+	row->facts[0].name = "enters_per_message";
+	row->facts[0].value = echo_said_enters(said);
 }

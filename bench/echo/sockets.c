@@ -6,13 +6,13 @@
 #include "config.h"
 
 #include <err.h>
-#include <ev.h>
 #include <evring-net.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "echo.h"
+#include "loop.h"
 
 /* A group uses no more of them than it needs, so there may be plenty. */
 enum { NR_BUFFERS = 2048 };
@@ -87,12 +87,10 @@ static void on_connection(struct ev_loop *loop, struct evring_accept *accept,
 
 static void serve(int listener)
 {
-	struct evring_config config = { .entries = 1024 };
-	struct ev_loop *loop = evring_loop_new(EVFLAG_NOENV, &config);
+	const struct evring_config config = { .entries = 1024 };
+	struct ev_loop *loop = echo_loop_on_ring(config);
 	static struct evring_accept accepting;
 
-	if (!loop)
-		err(1, "evring");
 	if (evring_group_init(loop, &group, NR_BUFFERS, ECHO_BUFFER_SIZE, 0) <
 	    0)
 		errx(1, "evring_group_init");
