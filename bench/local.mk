@@ -64,7 +64,8 @@ endif
 %C%_wait_LDADD   = $(LIBURING_LIBS) $(EV_LIBS)
 
 # All of these in one run; programs as they are, and daemons; see their texts.
-EXTRA_DIST += %D%/compare %D%/results.py %D%/daemons %D%/real
+EXTRA_DIST += %D%/compare %D%/results.py %D%/daemons %D%/real \
+	%D%/row.py %D%/turns.sh
 
 .PHONY: bench
 bench: $(bench_programs)

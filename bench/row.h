@@ -5,8 +5,8 @@
  *
  * Rows are appended to the file that the environment variable BENCH_ROWS names,
  * and made of nothing without it.  bench/compare collects them, and
- * bench/results.py is who reads them.  Less is better in every row: a rate is
- * turned round before.
+ * bench/results.py is who reads them; scripts write theirs by bench/row.py.
+ * Less is better in every row: a rate is turned round before.
  */
 #ifndef ROW_H
 #define ROW_H
