@@ -26,6 +26,7 @@ GREY = "#888888"
 COLOURS = ("#0a84c6", "#d9641e", "#1a9e74", "#b8608f", "#b08a00", "#7b6fd0",
            "#c23b3b", "#5f8f2f")
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
+COARSE_TICKS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
 FINE_TICKS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.4, 1.6, 1.8,
               2, 2.5, 3, 4, 5)
 
@@ -192,18 +193,36 @@ def title_of(rows):
     return f"{rows[0]['bench']}{figure}: ratio to {rows[0]['base']}"
 
 
-def points_of(rows, places, shift):
+def places_of(rows):
+    """Where the rows stand, by category and side; and the most in a category."""
+    lanes = {}
+    for row in rows:
+        lanes.setdefault((row["cell"], row["figure"]), []).append(row["side"])
+    most = max(map(len, lanes.values()))
+    return {(*category, side): 0.4 - 0.8 * (lane + 0.5) / len(own) - i
+            for i, (category, own) in enumerate(lanes.items())
+            for lane, side in enumerate(own)}, most
+
+
+def points_of(rows, places):
     """Lines of a ratio, its place, and its quartiles."""
     for row in rows:
         ratio = ratio_of(row)
-        yield (f"{ratio} {places[row['cell'], row['figure']] + shift:.3f} "
+        place = places[row["cell"], row["figure"], row["side"]]
+        yield (f"{ratio} {place:.3f} "
                f"{row.get('ratio_q1') or ratio} {row.get('ratio_q3') or ratio}")
+
+
+def ticks_of(low, high):
+    for ticks, most in ((FINE_TICKS, 5), (TICKS, 50)):
+        if high < most * low:
+            return ticks
+    return COARSE_TICKS
 
 
 def axes(labels, ratios):
     low, high = min(ratios + [1]) / 1.1, max(ratios + [1]) * 1.1
-    chosen = FINE_TICKS if high < 5 * low else TICKS
-    ticks = ", ".join(f"{tick}" for tick in chosen)
+    ticks = ", ".join(f"{tick}" for tick in ticks_of(low, high))
     names = ", ".join(f"{quoted(label)} {-i}" for i, label in enumerate(labels))
     yield f'set border 1 linecolor rgb "{GREY}"'
     yield f'set xtics ({ticks}) nomirror textcolor rgb "{GREY}"'
@@ -220,12 +239,12 @@ def axes(labels, ratios):
 
 def plot_script(bench, rows):
     labels = categories_of(rows)
-    places = {key: -i for i, key in enumerate(labels)}
+    places, most = places_of(rows)
     sides = unique(row["side"] for row in rows)
     ratios = [row.get(name) or 1 for row in rows
               for name in ("ratio_q1", "ratio_q3")] + list(map(ratio_of, rows))
     key_lines = (len(sides) + 1) // 2
-    height = 110 + len(labels) * (12 + 8 * len(sides)) + 20 * key_lines
+    height = 110 + len(labels) * (12 + 8 * most) + 20 * key_lines
     yield (f'set terminal svg size 900,{height} dynamic noenhanced '
            f'font "sans-serif,13"')
     yield f"set output {quoted(bench + '.svg')}"
@@ -236,10 +255,9 @@ def plot_script(bench, rows):
     yield from axes(labels.values(), ratios)
     plots = []
     for i, side in enumerate(sides):
-        shift = 0.4 - 0.8 * (i + 0.5) / len(sides)
         yield f"$side{i} << END"
         yield from points_of([row for row in rows if row["side"] == side],
-                             places, shift)
+                             places)
         yield "END"
         plots.append(f"$side{i} with xerrorbars title {quoted(side)} "
                      f"pointtype {4 + i} pointsize 0.8 "
@@ -275,6 +293,64 @@ def draw(rows, folder):
 
 
 #
+# an overview: evring beside libev's epoll, the rows that most programs are like
+#
+
+# For each benchmark: sides, what they are called here, and figures.
+OVERVIEW = {
+    "chain": ({"evring": "evring"}, ("an event",)),
+    "quiet": ({"evring": "evring"}, ("a turn without events",)),
+    "timer": ({"evring": "evring"}, ("late",)),
+    "start": ({"evring": "evring"},
+              ("first loop", "a further loop", "a watcher")),
+    "ping": ({"watchers": "evring", "spin": "spin 50 us", "auto": "spin auto"},
+             ("a request, p50", "CPU for a request")),
+    "server": ({"watchers": "evring", "operations": "operations"},
+               ("CPU for a message",)),
+    "post": ({"ev_async, evring": "evring",
+              "evring_post, at once": "operations"}, ("a message",)),
+    "real": ({"evring": "evring", "evring --spin=50us": "spin 50 us",
+              "evring --spin=auto": "spin auto"},
+             ("latency, p50", "CPU for a request", "sleep of 200 us, mean")),
+}
+CHANCE = "epoll again: chance"
+
+
+def overview_of(rows):
+    """Copies of rows, with the names that they have in the overview."""
+    for row in rows:
+        sides, figures = OVERVIEW.get(row["bench"], ({}, ()))
+        if row["figure"] not in figures or "epoll" not in row.get("base", ""):
+            continue
+        name = CHANCE if row["role"] == "again" else sides.get(row["side"])
+        if name and ratio_of(row):
+            place = ", ".join(filter(None, (row["cell"], row["figure"])))
+            yield row | {"bench": "overview", "cell": "", "side": name,
+                         "base": "libev's epoll",
+                         "figure": f"{row['bench']}: {place}"}
+
+
+def overview_table(rows):
+    names = [name for name in unique(row["side"] for row in rows)
+             if name != CHANCE] + [CHANCE]
+    cells = {}
+    for row in rows:
+        cells.setdefault(row["figure"], {})[row["side"]] = marked_ratio(row)
+    yield from table(["ratio to libev's epoll"] + names,
+                     ([cell] + [ratios.get(name, "") for name in names]
+                      for cell, ratios in cells.items()))
+
+
+def write_overview(rows, folder):
+    chosen = list(overview_of(rows))
+    if not chosen:
+        return
+    write(os.path.join(folder, "overview.md"),
+          "\n".join(overview_table(chosen)))
+    draw(chosen, folder)
+
+
+#
 # all of it
 #
 
@@ -302,6 +378,7 @@ def main():
     path = os.path.join(folder, "results.json")
     write(path, json.dumps(results, indent=1) + "\n")
     pictures = draw(results["rows"], folder)
+    write_overview(results["rows"], folder)
     write(os.path.join(folder, "results.md"),
           "\n".join(document(results, pictures)))
     wrong = list(check(path, parts))

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <evring.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* clang-format off */
@@ -28,6 +29,14 @@ const struct side sides[NR_SIDES] = {
 	[SIDE_POLL] = {
 		.name = "evring, no epoll-wait", .backend = EVBACKEND_EPOLL,
 		.has_ring = true, .disable = "epoll-wait"
+	},
+	[SIDE_ENGINE_RING] = {
+		.name = "evring, asks the ring", .backend = EVBACKEND_EPOLL,
+		.has_ring = true, .engine = "ring", .is_extra = true
+	},
+	[SIDE_ENGINE_SET] = {
+		.name = "evring, asks the set", .backend = EVBACKEND_EPOLL,
+		.has_ring = true, .engine = "set", .is_extra = true
 	},
 	[SIDE_LIBEV_RING] = {
 		.name = "libev io_uring", .backend = EVBACKEND_IOURING,
@@ -54,6 +63,20 @@ unsigned side_has_extra;
 static enum side_idx available[NR_SIDES];
 static unsigned nr_available;
 
+/* As evring_loop_new(), with an engine in the environment. */
+static struct ev_loop *new_ring_loop(const struct side *side, unsigned flags,
+				     const struct evring_config *config)
+{
+	struct ev_loop *loop;
+
+	if (!side->engine)
+		return evring_loop_new(flags, config);
+	setenv("EVRING_ENGINE", side->engine, 1);
+	loop = evring_loop_new(flags, config);
+	unsetenv("EVRING_ENGINE");
+	return loop;
+}
+
 /* NULL with errno set, and *ret_why to its words, where there is none. */
 static struct ev_loop *try_loop(const struct side *side, const char **ret_why)
 {
@@ -65,7 +88,7 @@ static struct ev_loop *try_loop(const struct side *side, const char **ret_why)
 	struct ev_loop *loop;
 
 	if (side->has_ring) {
-		loop = evring_loop_new(flags, &config);
+		loop = new_ring_loop(side, flags, &config);
 		*ret_why = loop ? NULL : evring_strerror(errno);
 	} else {
 		loop = ev_loop_new(flags);

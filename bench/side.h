@@ -5,7 +5,8 @@
  * Each is a row of sides[]; the first is libev on epoll, with which the others
  * are compared.  The second is the same: its ratio to the first would be 1 on a
  * machine without noise, and says which differences of the others mean nothing.
- * Libev's older backends are there if they are asked for.  What this machine
+ * Libev's older backends, and evring made to ask one way only, are there if
+ * they are asked for.  What this machine
  * cannot make is left out, with a line that says why; and
  * beside each figure stands what the loop itself says it is, so that epoll is
  * never measured under another name.
@@ -25,6 +26,8 @@ enum side_idx {
 	SIDE_REGION,
 	SIDE_COPIED,
 	SIDE_POLL,
+	SIDE_ENGINE_RING,
+	SIDE_ENGINE_SET,
 	SIDE_LIBEV_RING,
 	SIDE_LIBEV_POLL,
 	SIDE_LIBEV_SELECT,
@@ -38,6 +41,7 @@ struct side {
 	bool has_ring;	     /* evring is attached */
 	unsigned flags;	     /* for evring_config */
 	const char *disable; /* for evring_config */
+	const char *engine;  /* EVRING_ENGINE; NULL: as it is */
 	bool is_extra;	     /* left alone unless side_has_extra */
 	bool may_hang;	     /* has been seen to, or is little used */
 };
