@@ -8,6 +8,9 @@
  * sends 64 bytes and sleeps until they are back.  Servers take turns.  CPU is
  * that of the server for one request, as the kernel counted it.
  *
+ * --pause: a program that has little to do.  What it needs for a request, and
+ * while it waits for one, is a share of its time then.
+ *
  * --port: the client alone, for a server that is there already; it prints the
  * three quantiles, in microseconds.
  */
@@ -35,10 +38,12 @@ static const struct echo_server *const servers[] = {
 enum { NR_SERVERS = sizeof(servers) / sizeof(servers[0]), SIZE = 64 };
 
 static unsigned nr_requests = 20000, server_cpu = UINT_MAX, outside_port;
+static unsigned pause_us;
 
 /* clang-format off */
 static const struct bench_option options[] = {
 	{ "requests", &nr_requests, BENCH_NUMBER, "in each round" },
+	{ "pause", &pause_us, BENCH_NUMBER, "microseconds before each request" },
 	{ "server-cpu", &server_cpu, BENCH_NUMBER, "CPU of the servers; the one before that of the client" },
 	{ "port", &outside_port, BENCH_NUMBER, "of a server on 127.0.0.1, which is there" },
 	{ NULL, NULL, BENCH_NUMBER, NULL }
@@ -80,6 +85,8 @@ static void ask_often(int fd, unsigned nr, struct bench_series *times)
 
 	times->nr = 0;
 	for (i = 0; i < nr; i++) {
+		if (pause_us)
+			usleep(pause_us);
 		start = bench_ns();
 		ask(fd);
 		bench_series_add(times, (double)(bench_ns() - start) / 1e3);
@@ -224,8 +231,8 @@ static void run_outside(void)
 int main(int argc, char **argv)
 {
 	bench_begin(argc, argv, "ping - one request at a time", options);
-	if (nr_requests < 1000)
-		errx(1, "at least --requests 1000");
+	if (nr_requests < 100)
+		errx(1, "at least --requests 100");
 	if (server_cpu == UINT_MAX)
 		server_cpu = bench_other_cpu();
 	if (outside_port) {
