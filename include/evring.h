@@ -290,6 +290,43 @@ int evring_set_collect(struct ev_loop *loop, double seconds, unsigned events);
 int evring_set_spin(struct ev_loop *loop, double seconds);
 
 /*
+ * Let the fd of w, a watcher that is active, be reported once for what happens
+ * to it, and not in each turn for as long as it is ready.  Saves the kernel
+ * work: it need not look again whether the callback has read all.
+ *
+ * It is a promise of the program: whenever w is called, its callback reads (or
+ * writes) until the kernel says EAGAIN, or end of file, or an error.  A short
+ * read is proof only where the peer cannot have closed: the end of file that
+ * came with the last bytes is not reported again.  All watchers of the fd are
+ * told once; so all their callbacks keep the promise.  If what has been
+ * reported is discarded before the callback sees it, by ev_io_stop() or
+ * ev_clear_pending(), this is not noticed.
+ *
+ * It is leave, not an order: a report may come more often, and evring goes back
+ * to reporting while the fd is ready, without a word, whenever something is out
+ * of the ordinary (a fork, a new ring, a change that was refused).  So it does
+ *
+ *   - when the fd is stopped or closed, when its watchers want other events
+ *     than before, and when one is started after ev_io_init() or ev_io_set():
+ *     the fd may be another file then, and who watches it has promised nothing
+ *   - when the loop is detached or loses its ring
+ *   - while the loop collects, see above
+ *   - always on Linux before 5.19, or where epoll changes in the ring are
+ *     disabled
+ *
+ * So call it after every ev_io_start() and ev_io_stop() of a watcher of this
+ * fd, where one goes on.  Directly after a start, in the same turn, it costs
+ * nothing; else as much as a start.  Each call makes the kernel look again, and
+ * what is ready then is reported.  May be called at any time from outside the
+ * release and acquire callbacks.
+ *
+ * Returns 0, also for a file that is always ready, or -EINVAL: loop or w is
+ * NULL, loop is not attached or has lost its ring, or w is not active in it.
+ */
+struct ev_io;
+int evring_io_edge(struct ev_loop *loop, struct ev_io *w);
+
+/*
  * Operations
  *
  * Any request that liburing can prepare is a watcher of the loop, as long as it

@@ -446,6 +446,19 @@ EVR_API int evring_set_spin(struct ev_loop *loop, double seconds)
 	return r;
 }
 
+EVR_API int evring_io_edge(struct ev_loop *loop, struct ev_io *w)
+{
+	struct evr_poll *poll = evr_bind_find(loop);
+	int error = errno;
+	int r;
+
+	if (!poll || !w || !ev_is_active(w))
+		return -EINVAL;
+	r = evr_poll_set_edge(poll, w->fd, w);
+	errno = error;
+	return r;
+}
+
 EVR_API int evring_embed(const struct evring_layout *layout)
 {
 	return evr_layout_add(layout);

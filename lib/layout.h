@@ -27,6 +27,7 @@ struct evr_anfd {
 };
 
 #define EVR_EMASK_EPERM 0x80 /* in emask: epoll takes no such file */
+#define EVR_EMASK_EDGE	0x40 /* ours: the set reports it once (poll.c) */
 
 /* A loop, and how to reach into it.  The layout lives for ever. */
 struct evr_host {

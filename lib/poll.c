@@ -51,6 +51,11 @@
  *    others are ready, too.  So the set is asked anew; no request to the set
  *    says when it was answered.
  *
+ * k) An edge (evring_io_edge()) is reported by the kernel once, and an event of
+ *    it that is dropped comes never again.  Trap e drops events, and so do
+ *    traps h and j, a ring that goes with its answers, and libev's backend
+ *    wherever it looks in our place.  See the section "edges".
+ *
  * States of the request that asks the set, and the function that moves it:
  *
  *   IDLE    -> ARMED    [arm_home]
@@ -68,6 +73,8 @@
  * (4) No turn that may not block sleeps, and a turn with nothing to submit and
  *     nothing to reap makes no system call.
  * (5) At most one change of an fd is under way.
+ * (6) The set has an edge only where emask says so, and only this file asks a
+ *     set that has any.  What it then drops it has the kernel report again.
  */
 #include "config.h"
 
@@ -157,6 +164,8 @@ struct evr_fd {
 	bool is_watched;
 	bool is_reused; /* a restart meant a new file, the last time (trap b) */
 	unsigned char under_way; /* tag of a change that may be (trap i) */
+	const void *asker; /* watcher for whom the next change makes it an edge;
+			      compared, not looked at */
 };
 
 struct evr_poll {
@@ -213,6 +222,7 @@ struct evr_poll {
 	struct evr_fd *fds; /* by fd */
 	int nr_fds;
 	int nr_watched; /* of these */
+	bool has_edges; /* some of these may be */
 
 	int *always; /* fds that are always ready (trap f) */
 	int nr_always, max_always;
@@ -423,6 +433,11 @@ static uint32_t epoll_mask(unsigned want)
 	       (want & EV_WRITE ? (uint32_t)EPOLLOUT : 0);
 }
 
+static bool is_edge(const struct evr_anfd *anfd)
+{
+	return anfd->emask & EVR_EMASK_EDGE;
+}
+
 /* Have libev's idea of what the set has changed, and remember it. */
 static void set_emask(struct evr_poll *p, int fd, int emask)
 {
@@ -507,7 +522,8 @@ static bool queue_change(struct evr_poll *p, unsigned tag, int fd)
 		return false;
 	p->fds[fd].under_way = (unsigned char)tag;
 	change = &p->changes[evr_ring_sqe_index(&p->ring, sqe)];
-	change->events = epoll_mask(anfd->events);
+	change->events = epoll_mask(anfd->events) |
+			 (is_edge(anfd) ? (uint32_t)EPOLLET : 0);
 	change->data.u64 = (uint64_t)anfd->egen << 32 | (uint32_t)fd;
 	io_uring_prep_epoll_ctl(sqe, evr_host_home(&p->host), fd,
 				ops[tag & ~(unsigned)TAG_RETRY], change);
@@ -543,9 +559,9 @@ static void change_afresh(struct evr_poll *p, int fd)
 {
 	struct evr_anfd *anfd = evr_host_anfd(&p->host, fd);
 
+	set_emask(p, fd, anfd->emask & EVR_EMASK_EPERM); /* believe nothing */
 	if (!want_of(anfd))
 		return;
-	set_emask(p, fd, anfd->emask & EVR_EMASK_EPERM); /* believe nothing */
 	if (anfd->reify) /* it may be closed by now: trap e */
 		anfd->reify |= EV__IOFDSET;
 	else
@@ -604,6 +620,92 @@ static void notice_new_set(struct evr_poll *p, const struct evr_fd *state,
 		leave_home(p);
 }
 
+/* What is wanted is in anfd. */
+static void change_fd(struct evr_poll *p, unsigned tag, int fd, int emask)
+{
+	set_emask(p, fd, emask);
+	evr_host_anfd(&p->host, fd)->egen++;
+	if (!queue_change(p, tag, fd))
+		change_afresh(p, fd);
+}
+
+/*
+ * edges
+ *
+ * An edge is a bit in emask that libev's backend does not know.  So it takes
+ * the mask for another than the one it wants, and whenever it changes the fd,
+ * now or long after we have gone, it makes it level.  That is always right, for
+ * a level is reported wherever an edge would be, and so it is the answer to all
+ * that goes wrong: a change that fails, or an event that was dropped, makes the
+ * fd level, and the kernel reports it if it is ready.
+ *
+ * Whatever libev wants of an fd may be for another file under this number, or
+ * another watcher, who has not promised anything.  So it makes the fd level,
+ * too, unless evring_io_edge() was called since the last time, for a watcher
+ * that is still there.
+ */
+
+static bool has_watcher(const struct evr_anfd *anfd, const void *watcher)
+{
+	const struct ev_watcher_list *w;
+
+	for (w = anfd->head; w; w = w->next)
+		if (w == watcher)
+			return true;
+	return false;
+}
+
+/* For emask. */
+static int take_edge(struct evr_poll *p, const struct evr_fd *state,
+		     const struct evr_anfd *anfd)
+{
+	if (evr_likely(!state->asker) || p->interval > 0. || /* trap j */
+	    !has_watcher(anfd, state->asker))
+		return 0;
+	p->has_edges = true;
+	return EVR_EMASK_EDGE;
+}
+
+/* All are level from now on, and what is ready is reported.  But a child's set
+   is its parent's, until libev makes a new one. */
+static void end_edges(struct evr_poll *p)
+{
+	int fd;
+
+	if (evr_likely(!p->has_edges) || !evr_ring_is_mapped(&p->ring))
+		return;
+	p->has_edges = false;
+	for (fd = 0; fd < p->nr_fds; fd++)
+		if (is_edge(evr_host_anfd(&p->host, fd)))
+			change_afresh(p, fd);
+}
+
+/* What libev is about to change is asked for with that. */
+int evr_poll_set_edge(struct evr_poll *p, int fd, const void *watcher)
+{
+	struct evr_anfd *anfd;
+	struct evr_fd *state;
+
+	if (!ready_ring(p) || fd < 0 || fd >= evr_host_nr_fds(&p->host))
+		return -EINVAL;
+	anfd = evr_host_anfd(&p->host, fd);
+	if (!has_watcher(anfd, watcher))
+		return -EINVAL;
+	state = fd_state(p, fd);
+	if (!state || !can_queue(p, anfd) || p->interval > 0.)
+		return 0; /* level will do */
+	state->asker = watcher;
+	if (anfd->reify) {
+		anfd->reify |= EV__IOFDSET;
+		return 0;
+	}
+	if (want_of(anfd))
+		change_fd(p, anfd->emask ? TAG_MOD : TAG_ADD, fd,
+			  want_of(anfd) | take_edge(p, state, anfd));
+	state->asker = NULL;
+	return 0;
+}
+
 static void start_fd(struct evr_poll *p, struct evr_fd *state, int fd, int oev,
 		     int nev)
 {
@@ -612,14 +714,11 @@ static void start_fd(struct evr_poll *p, struct evr_fd *state, int fd, int oev,
 
 	notice_new_set(p, state, anfd);
 	set_watched(p, state, true);
-	if (!can_queue(p, anfd)) {
+	if (can_queue(p, anfd))
+		change_fd(p, tag, fd, nev | take_edge(p, state, anfd));
+	else
 		change_by_libev(p, fd, oev, nev);
-		return;
-	}
-	set_emask(p, fd, nev);
-	anfd->egen++;
-	if (!queue_change(p, tag, fd))
-		change_afresh(p, fd);
+	state->asker = NULL;
 }
 
 /* The set keeps the fd (trap c). */
@@ -628,6 +727,7 @@ static void stop_fd(struct evr_poll *p, struct evr_fd *state, int fd)
 	if (has_forgotten(state, evr_host_anfd(&p->host, fd)))
 		leave_home(p);
 	set_watched(p, state, false);
+	state->asker = NULL;
 }
 
 /* The wrong guess of trap b: the change to make instead, or 0. */
@@ -1037,6 +1137,7 @@ static void drop_ring(struct evr_poll *p)
 	finish_changes(p);
 	if (evr_flight_has_any(&p->flight))
 		drop_ops(p);
+	end_edges(p);
 	if (evr_flight_has_any(&p->flight) && evr_ring_is_mapped(&p->ring))
 		evr_ring_exit_and_wait(&p->ring);
 	else
@@ -1163,9 +1264,11 @@ bool evr_poll_modify(struct evr_poll *p, int fd, int oev, int nev)
 /* An event that nobody wants: stop it.  libev's backend does the same. */
 static void restrict_fd(struct evr_poll *p, int fd, unsigned want)
 {
-	set_emask(p, fd, (int)want);
+	struct evr_anfd *anfd = evr_host_anfd(&p->host, fd);
+
+	set_emask(p, fd, want ? (int)want | (anfd->emask & EVR_EMASK_EDGE) : 0);
 	if (want)
-		evr_host_anfd(&p->host, fd)->egen++;
+		anfd->egen++;
 	if (!has_epoll_ctl(p) || !queue_change(p, want ? TAG_MOD : TAG_DEL, fd))
 		p->hand_over = true;
 }
@@ -1232,6 +1335,8 @@ static void handle_event(struct evr_poll *p, const struct epoll_event *event)
 		restrict_fd(p, fd, want);
 	if (evr_likely(!anfd->reify))
 		report(p, fd, events_of(event->events) & want);
+	else if (is_edge(anfd))
+		anfd->reify |= EV__IOFDSET; /* trap k */
 }
 
 static void handle_events(struct evr_poll *p, unsigned nr)
@@ -1308,6 +1413,8 @@ static void home_answered(struct evr_poll *p, int res, unsigned flags)
 	if (left) {
 		p->stats->stale_completions++; /* about the old set */
 		p->again = true;
+		if (p->in_ring && res > 0) /* or about this one, after all */
+			end_edges(p);
 	} else if (!p->in_ring) {
 		p->look = true;
 	} else if (evr_unlikely(p->is_collecting)) {
@@ -1416,9 +1523,12 @@ static int ask_ring(struct evr_poll *p, double timeout)
 /* Ask the set itself.  The answer, or -errno, is for take_look(). */
 static int look(struct evr_poll *p)
 {
-	int nr = epoll_wait(evr_host_home(&p->host), p->events,
-			    (int)p->nr_events, 0);
+	int nr;
 
+	if (evr_unlikely(!evr_ring_is_mapped(&p->ring)))
+		return -EINTR; /* traps h, k: what it has is the parent's */
+	nr = epoll_wait(evr_host_home(&p->host), p->events, (int)p->nr_events,
+			0);
 	return nr < 0 ? -errno : nr;
 }
 
@@ -1629,6 +1739,8 @@ int evr_poll_set_collect(struct evr_poll *p, double seconds, unsigned events)
 		r = evr_probe_min_wait(have);
 	if (r <= 0)
 		return r < 0 ? r : -ENOTSUP;
+	if (seconds > 0. && events != 1 && p->has_edges && ready_ring(p))
+		end_edges(p); /* trap j drops events */
 	if (p->interval <= 0.)
 		p->last_end = now();
 	p->interval = events == 1 ? 0. : seconds;
@@ -1666,6 +1778,7 @@ static void let_libev_look(struct evr_poll *p, int r, double timeout)
 		 (evr_flight_has_any(&p->flight) || p->ports.first))
 		timeout = LOOK_AGAIN; /* the ring may be entered by then */
 	p->stats->handed_over++;
+	end_edges(p);
 	evr_host_poll(&p->host, timeout);
 }
 
@@ -1708,7 +1821,8 @@ bool evr_poll_turn(struct evr_poll *p, double timeout)
 	end_messages(p);
 	p->stats->waits_avoided += !p->called;
 	report_always(p);
-	if (evr_unlikely(p->hand_over || is_refusal(r)))
+	if (evr_unlikely(p->hand_over || is_refusal(r)) &&
+	    (p->lost || evr_ring_is_mapped(&p->ring))) /* trap h */
 		let_libev_look(p, r, timeout);
 	return !p->lost;
 }

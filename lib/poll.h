@@ -48,6 +48,9 @@ int evr_poll_set_collect(struct evr_poll *poll, double seconds,
 /* evring_set_spin(), with valid seconds. */
 int evr_poll_set_spin(struct evr_poll *poll, double seconds);
 
+/* evring_io_edge() for a watcher of fd.  Returns 0 or -EINVAL. */
+int evr_poll_set_edge(struct evr_poll *poll, int fd, const void *watcher);
+
 struct io_uring_sqe;
 struct evring_port;
 struct evr_waker;
