@@ -311,7 +311,7 @@ int evring_set_spin(struct ev_loop *loop, double seconds);
  *     the fd may be another file then, and who watches it has promised nothing
  *   - when the loop is detached or loses its ring
  *   - while the loop collects, see above
- *   - always on Linux before 5.19, or where epoll changes in the ring are
+ *   - always on Linux before 6.0, and where epoll changes in the ring are
  *     disabled
  *
  * So call it after every ev_io_start() and ev_io_stop() of a watcher of this

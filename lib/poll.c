@@ -196,6 +196,7 @@ struct evr_poll {
 	bool again;	    /* ask once more */
 	bool hand_over;	    /* let libev's backend look */
 	bool called;	    /* there was a system call */
+	bool has_told;	    /* libev of fds that are ready */
 	int nr_reported;
 
 	struct evr_flight flight; /* operations */
@@ -433,6 +434,11 @@ static uint32_t epoll_mask(unsigned want)
 	       (want & EV_WRITE ? (uint32_t)EPOLLOUT : 0);
 }
 
+static uint64_t data_of(const struct evr_anfd *anfd, int fd)
+{
+	return (uint64_t)anfd->egen << 32 | (uint32_t)fd;
+}
+
 static bool is_edge(const struct evr_anfd *anfd)
 {
 	return anfd->emask & EVR_EMASK_EDGE;
@@ -524,7 +530,7 @@ static bool queue_change(struct evr_poll *p, unsigned tag, int fd)
 	change = &p->changes[evr_ring_sqe_index(&p->ring, sqe)];
 	change->events = epoll_mask(anfd->events) |
 			 (is_edge(anfd) ? (uint32_t)EPOLLET : 0);
-	change->data.u64 = (uint64_t)anfd->egen << 32 | (uint32_t)fd;
+	change->data.u64 = data_of(anfd, fd);
 	io_uring_prep_epoll_ctl(sqe, evr_host_home(&p->host), fd,
 				ops[tag & ~(unsigned)TAG_RETRY], change);
 	sqe->flags = IOSQE_CQE_SKIP_SUCCESS; /* trap a */
@@ -666,6 +672,22 @@ static int take_edge(struct evr_poll *p, const struct evr_fd *state,
 	return EVR_EMASK_EDGE;
 }
 
+/* Not by libev's backend, to which a file that was closed is a bug. */
+static void make_level(struct evr_poll *p, int fd)
+{
+	struct evr_anfd *anfd = evr_host_anfd(&p->host, fd);
+	unsigned want = want_of(anfd);
+	struct epoll_event event = { .events = epoll_mask(want) };
+
+	finish_change(p, fd);
+	if (!is_edge(anfd) || !want)
+		return;
+	event.data.u64 = data_of(anfd, fd);
+	if (epoll_ctl(evr_host_home(&p->host), EPOLL_CTL_MOD, fd, &event) < 0)
+		want = 0; /* it is not there */
+	set_emask(p, fd, (int)want);
+}
+
 /* All are level from now on, and what is ready is reported.  But a child's set
    is its parent's, until libev makes a new one. */
 static void end_edges(struct evr_poll *p)
@@ -677,7 +699,20 @@ static void end_edges(struct evr_poll *p)
 	p->has_edges = false;
 	for (fd = 0; fd < p->nr_fds; fd++)
 		if (is_edge(evr_host_anfd(&p->host, fd)))
-			change_afresh(p, fd);
+			make_level(p, fd);
+}
+
+/* Those that have changed since libev made its last changes, in this turn. */
+static void ask_where_changed(struct evr_poll *p)
+{
+	struct evr_anfd *anfd;
+	int fd;
+
+	for (fd = 0; fd < p->nr_fds; fd++) {
+		anfd = evr_host_anfd(&p->host, fd);
+		if (is_edge(anfd) && anfd->reify)
+			anfd->reify |= EV__IOFDSET;
+	}
 }
 
 /* What libev is about to change is asked for with that. */
@@ -1284,6 +1319,7 @@ static void report(struct evr_poll *p, int fd, unsigned events)
 {
 	p->host.layout->feed_fd_event(p->host.loop, fd, (int)events);
 	p->nr_reported++;
+	p->has_told = true;
 	p->stats->events++;
 }
 
@@ -1506,6 +1542,14 @@ static bool arm(struct evr_poll *p)
 	return arm_home(p) && listen_for_waker(p);
 }
 
+/* Nor may reports that are pending be lost with a watcher that is stopped. */
+static void acquire(struct evr_poll *p)
+{
+	evr_host_acquire(&p->host);
+	if (evr_unlikely(p->has_edges && p->has_told))
+		ask_where_changed(p);
+}
+
 /* Submit, sleep for up to timeout, take what came. */
 static int ask_ring(struct evr_poll *p, double timeout)
 {
@@ -1516,7 +1560,7 @@ static int ask_ring(struct evr_poll *p, double timeout)
 	evr_host_release(&p->host);
 	if (evr_likely(evr_ring_is_mapped(&p->ring))) /* trap h */
 		r = enter_ring(p, timeout);
-	evr_host_acquire(&p->host);
+	acquire(p);
 	return take_answers(p, r);
 }
 
@@ -1552,7 +1596,7 @@ static bool look_at_home(struct evr_poll *p)
 
 	evr_host_release(&p->host);
 	nr = look(p);
-	evr_host_acquire(&p->host);
+	acquire(p);
 	if (evr_unlikely(!evr_ring_is_mapped(&p->ring)))
 		return true; /* trap h */
 	return take_look(p, nr);
@@ -1623,7 +1667,7 @@ static int ask_set_and_ring(struct evr_poll *p, double timeout)
 	nr = look(p);
 	if (nr <= 0 && evr_likely(evr_ring_is_mapped(&p->ring)))
 		r = arm(p) ? enter_ring(p, timeout) : -EAGAIN;
-	evr_host_acquire(&p->host);
+	acquire(p);
 	if (evr_unlikely(!evr_ring_is_mapped(&p->ring)))
 		return -EINTR; /* trap h */
 	evr_engine_learn(&p->engine, nr > 0);
@@ -1689,7 +1733,7 @@ static int sleep_in_ring(struct evr_poll *p, double min, double timeout)
 		r = evr_ring_collect(&p->ring, to_ns(timeout), to_ns(min),
 				     p->in_ring ? p->nr_collected : 0);
 	}
-	evr_host_acquire(&p->host);
+	acquire(p);
 	p->is_collecting = true;
 	r = take_answers(p, r);
 	p->is_collecting = false;
@@ -1808,6 +1852,7 @@ bool evr_poll_turn(struct evr_poll *p, double timeout)
 	p->nr_reported = 0;
 	p->hand_over = false;
 	p->called = false;
+	p->has_told = false;
 	is_ready = ready_ring(p); /* a ring that goes ends its operations */
 	p->nr_reported += evr_flight_is_pending(&p->flight);
 	if (evr_likely(is_ready)) {

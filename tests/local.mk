@@ -64,6 +64,7 @@ TESTS += $(unit_tests) %D%/conform.t
 unit_tests = \
 	%D%/accept.t \
 	%D%/bind.t \
+	%D%/edge.t \
 	%D%/engine.t \
 	%D%/facts.t \
 	%D%/layout.t \
@@ -90,6 +91,9 @@ unit_tests = \
 %C%_bind_t_SOURCES = %D%/bind.c $(test_common)
 %C%_bind_t_CFLAGS = $(test_cflags)
 %C%_bind_t_LDADD = $(test_libs)
+%C%_edge_t_SOURCES = %D%/edge.c $(test_common)
+%C%_edge_t_CFLAGS = $(test_cflags)
+%C%_edge_t_LDADD = $(test_libs)
 %C%_engine_t_SOURCES = %D%/engine.c $(test_common)
 %C%_engine_t_CFLAGS = $(test_cflags)
 %C%_engine_t_LDADD = $(test_libs)
