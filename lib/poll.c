@@ -565,9 +565,9 @@ static void change_afresh(struct evr_poll *p, int fd)
 {
 	struct evr_anfd *anfd = evr_host_anfd(&p->host, fd);
 
-	set_emask(p, fd, anfd->emask & EVR_EMASK_EPERM); /* believe nothing */
 	if (!want_of(anfd))
 		return;
+	set_emask(p, fd, anfd->emask & EVR_EMASK_EPERM); /* believe nothing */
 	if (anfd->reify) /* it may be closed by now: trap e */
 		anfd->reify |= EV__IOFDSET;
 	else
@@ -727,7 +727,7 @@ int evr_poll_set_edge(struct evr_poll *p, int fd, const void *watcher)
 	if (!has_watcher(anfd, watcher))
 		return -EINVAL;
 	state = fd_state(p, fd);
-	if (!state || !can_queue(p, anfd) || p->interval > 0.)
+	if (!state || !can_queue(p, anfd))
 		return 0; /* level will do */
 	state->asker = watcher;
 	if (anfd->reify) {
@@ -1866,8 +1866,7 @@ bool evr_poll_turn(struct evr_poll *p, double timeout)
 	end_messages(p);
 	p->stats->waits_avoided += !p->called;
 	report_always(p);
-	if (evr_unlikely(p->hand_over || is_refusal(r)) &&
-	    (p->lost || evr_ring_is_mapped(&p->ring))) /* trap h */
+	if (evr_unlikely(p->hand_over || is_refusal(r)))
 		let_libev_look(p, r, timeout);
 	return !p->lost;
 }

@@ -141,6 +141,20 @@ static void set_quiet(struct file *file)
 	ck_assert_int_eq(eventfd_read(file->fd, &value), 0);
 }
 
+/* Hear of it, once.  The turn is over, and the set is not being asked. */
+static void hear_of(struct file *file)
+{
+	int i;
+
+	set_readable(file);
+	file->nr_events = 0;
+	for (i = 0; i < NR_TURNS && !file->nr_events; i++)
+		turn();
+	ck_assert_int_eq(file->nr_events, 1);
+	set_quiet(file);
+	file->nr_events = 0;
+}
+
 static int reports_of(struct file *file)
 {
 	int before = file->nr_events;
@@ -314,6 +328,18 @@ END_TEST
  * how it ends
  */
 
+/* The mark is of a start that came to nothing. */
+static void restart_marked(struct file *file)
+{
+	ev_io_stop(loop, &file->io);
+	turns();
+	ev_io_start(loop, &file->io);
+	mark(file);
+	ev_io_stop(loop, &file->io);
+	turns();
+	ev_io_start(loop, &file->io);
+}
+
 START_TEST(stop_ends_it)
 {
 	struct file file;
@@ -327,6 +353,8 @@ START_TEST(stop_ends_it)
 	ck_assert_level(&file);
 	mark(&file);
 	ck_assert_reports(&file, 1);
+	restart_marked(&file);
+	ck_assert_level(&file);
 	ev_loop_destroy(loop);
 }
 END_TEST
@@ -480,17 +508,24 @@ static void restart(void)
 	ev_io_start(loop, &plan.file->io);
 }
 
-/* A turn in which libev's backend looks, too. */
-static void turn_with_libev(void)
+/* libev's backend looks in the next turn, too. */
+static void have_libev_look(void)
 {
+	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	struct file regular;
 
-	watch(&regular, open("/proc/self/exe", O_RDONLY | O_CLOEXEC), EV_READ);
+	watch(&regular, fd, EV_READ);
 	turns();
 	ev_io_stop(loop, &regular.io);
+	close(fd);
+}
+
+static void turn_with_libev(int n)
+{
+	have_libev_look();
+	plan.n = n;
 	plan.is_done = plan.is_ready = false;
 	turn();
-	close(regular.fd);
 }
 
 /* Whoever asks: what came meanwhile is for a watcher that was stopped. */
@@ -504,11 +539,9 @@ START_TEST(change_between_the_callbacks_loses_nothing)
 	for (n = 1; n <= 4; n++) {
 		for (idle = 0; idle < 2; idle++) {
 			open_edge(&file);
-			set_readable(&file);
-			turns();
-			set_quiet(&file); /* the set is not being asked */
+			hear_of(&file);
 			if (idle)
-				turns(); /* it is */
+				turns(); /* now it is asked */
 			memset(&plan, 0, sizeof(plan));
 			plan.file = &file;
 			plan.act = restart;
@@ -540,8 +573,7 @@ START_TEST(look_of_libev_loses_nothing)
 		plan.file = &file;
 		plan.act = restart;
 		plan.is_done = true;
-		plan.n = n + NR_TURNS;
-		turn_with_libev();
+		turn_with_libev(n);
 		if (!plan.is_ready) /* not as many calls */
 			set_readable(&file);
 		ck_assert_msg(reports_of(&file) > 0, "call %d", n);
@@ -553,7 +585,7 @@ START_TEST(look_of_libev_loses_nothing)
 END_TEST
 
 static pid_t parent;
-static bool forks;
+static int nr_to_fork; /* calls of the release callback */
 
 /* What is ready is left to the child to take, if it does. */
 static void release_and_fork(struct ev_loop *l)
@@ -562,31 +594,12 @@ static void release_and_fork(struct ev_loop *l)
 	pid_t pid;
 
 	(void)l;
-	if (!forks)
+	if (!nr_to_fork || --nr_to_fork)
 		return;
-	forks = false;
 	set_readable(plan.file);
 	pid = fork();
 	if (pid > 0)
 		ck_assert(waitpid(pid, &status, 0) == pid && !status);
-}
-
-static void turn_that_forks(bool with_libev)
-{
-	struct file regular;
-
-	if (with_libev) {
-		watch(&regular, open("/proc/self/exe", O_RDONLY | O_CLOEXEC),
-		      EV_READ);
-		turns();
-		ev_io_stop(loop, &regular.io);
-	}
-	forks = true;
-	turn();
-	if (getpid() != parent)
-		_exit(0);
-	if (with_libev)
-		close(regular.fd);
 }
 
 START_TEST(child_takes_nothing)
@@ -598,16 +611,20 @@ START_TEST(child_takes_nothing)
 	new_loop(_i);
 	plan.file = &file;
 	ev_set_loop_release_cb(loop, release_and_fork, acquire);
-	for (i = 0; i < 8; i++) {
+	for (i = 0; i < 16; i++) {
 		open_edge(&file);
 		if (i & 1)
+			have_libev_look();
+		if (i & 2)
+			hear_of(&file);
+		nr_to_fork = 1 + i / 4;
+		turn();
+		if (getpid() != parent)
+			_exit(0);
+		if (nr_to_fork) /* not as many calls */
 			set_readable(&file);
-		turns();
-		if (i & 1)
-			set_quiet(&file);
-		file.nr_events = 0;
-		turn_that_forks(i & 2);
-		ck_assert_msg(reports_of(&file) + file.nr_events > 0, "%d", i);
+		nr_to_fork = 0;
+		ck_assert_msg(file.nr_events + reports_of(&file) > 0, "%d", i);
 		ev_io_stop(loop, &file.io);
 		close(file.fd);
 	}
@@ -637,6 +654,29 @@ START_TEST(child_has_all_that_is_ready)
 	set_readable(&file);
 	ck_assert_reports(&file, 1);
 	ck_assert_int_eq(run_in_child(run_there, &file), 0);
+	set_readable(&file);
+	ck_assert_reports(&file, 1);
+	ev_loop_destroy(loop);
+}
+END_TEST
+
+static int destroy_there(void *arg)
+{
+	(void)arg;
+	ev_loop_destroy(loop);
+	return 0;
+}
+
+START_TEST(child_changes_nothing_of_its_parent)
+{
+	struct file file;
+
+	new_loop(_i);
+	open_edge(&file);
+	set_readable(&file);
+	ck_assert_reports(&file, 1);
+	ck_assert_int_eq(run_in_child(destroy_there, NULL), 0);
+	ck_assert_reports(&file, 0);
 	set_readable(&file);
 	ck_assert_reports(&file, 1);
 	ev_loop_destroy(loop);
@@ -1164,6 +1204,7 @@ static const struct {
 	{ "drops", &look_of_libev_loses_nothing, 1, false },
 	{ "drops", &child_takes_nothing, 1, true },
 	{ "drops", &child_has_all_that_is_ready, 1, true },
+	{ "drops", &child_changes_nothing_of_its_parent, 1, true },
 	{ "drops", &new_set_has_all_that_is_ready, 1, false },
 	{ "drops", &file_that_lives_on_loses_nothing, 1, false },
 	{ "drops", &new_ring_has_all_that_is_ready, 1, false },
