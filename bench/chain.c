@@ -3,11 +3,13 @@
  * chain.c - what one event costs: the chain of libevent's and libev's bench.
  *
  * Pairs of connected sockets stand in a ring.  Tokens of one byte travel: the
- * callback of a pair reads its byte and writes one to the next pair, until
- * enough have been written.  "pairs" is how many descriptors are watched,
- * "active" how many tokens travel, so how many events a turn has.  A figure is
- * the time of all this by the number of events: the read and the write of each
- * are in it, and are the same on all sides.
+ * callback of a pair reads what came, and when the turn is over it is written
+ * to the next pair, until enough have been written.  The read is short, so
+ * there is no more, and the watchers may be edges (evring_io_edge()): those of
+ * one side are.  "pairs" is how many descriptors are watched, "active" how many
+ * tokens travel, so how many events a turn has.  A figure is the time of all
+ * this by the number of events: the read and the write of each are in it, and
+ * are the same on all sides.
  *
  * What to know about the measurement:
  *
@@ -19,13 +21,18 @@
  *    shared machine: a few of them are undisturbed.  The first one is a warm-up
  *    and not counted.
  * c) A chain that stops is a lost event.  A deadline ends the program then.
- * d) libev's io_uring backend has been seen not to finish.  So it and linuxaio
+ * d) Edges come in the order in which they happen, levels in that of the set.
+ *    Were tokens passed on at once, that would decide how many a pair has got
+ *    by its callback, and so how many reads a token needs.  Where two have met
+ *    nevertheless they go to different pairs.
+ * e) libev's io_uring backend has been seen not to finish.  So it and linuxaio
  *    have a child each, after the others, and ten times what epoll took.
  */
 #include "bench.h"
 #include "side.h"
 
 #include <err.h>
+#include <evring.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +48,7 @@ enum {
 	MIN_TURNS = 5,	    /* in a block */
 	STUCK_SECONDS = 20, /* no round takes a tenth of this */
 	SPARE_FDS = 64,	    /* for all but the pairs */
+	MAX_TOKENS = 4096,  /* more than come together */
 };
 
 /* What a program may pay for evring in any cell: the noise. */
@@ -80,6 +88,9 @@ struct pair {
 struct chain {
 	struct cell cell;
 	struct pair *pairs;
+	bool has_edges;
+	struct pair **due; /* who gets a token when the turn is over */
+	unsigned nr_due;
 	unsigned to_write; /* tokens the callbacks may still pass on */
 	unsigned nr_read;
 };
@@ -110,41 +121,52 @@ static const struct bench_option options[] = {
 
 /* The traffic. */
 
-static void send_token(struct ev_loop *loop, struct chain *chain,
+static void start_watcher(struct ev_loop *loop, const struct chain *chain,
+			  ev_io *io)
+{
+	ev_io_start(loop, io);
+	if (chain->has_edges && evring_io_edge(loop, io))
+		errx(1, "evring_io_edge");
+}
+
+static void send_token(struct ev_loop *loop, const struct chain *chain,
 		       struct pair *to)
 {
 	if (chain->cell.toggle)
-		ev_io_start(loop, &to->io);
+		start_watcher(loop, chain, &to->io);
 	if (write(to->fd[1], "", 1) != 1)
 		err(1, "write");
 }
 
-static void restart_watcher(struct ev_loop *loop, ev_io *io)
+static void restart_watcher(struct ev_loop *loop, const struct chain *chain,
+			    ev_io *io)
 {
 	ev_io_stop(loop, io);
 	ev_io_set(io, io->fd, EV_READ);
-	ev_io_start(loop, io);
+	start_watcher(loop, chain, io);
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
 	struct chain *chain = ev_userdata(loop);
-	struct pair *pair = io->data;
-	char token;
+	struct pair *to, *pair = io->data;
+	char tokens[MAX_TOKENS];
+	ssize_t nr;
 
 	(void)revents;
 	if (chain->cell.timers)
 		ev_timer_again(loop, &pair->timer);
-	if (read(pair->fd[0], &token, 1) != 1)
+	nr = read(pair->fd[0], tokens, sizeof(tokens));
+	if (nr < 1 || nr == sizeof(tokens))
 		err(1, "read"); /* EAGAIN too: the event was a lie */
-	chain->nr_read++;
+	chain->nr_read += (unsigned)nr;
 	if (chain->cell.restart)
-		restart_watcher(loop, io);
+		restart_watcher(loop, chain, io);
 	else if (chain->cell.toggle)
 		ev_io_stop(loop, io);
-	if (chain->to_write) {
+	for (to = pair->next; nr && chain->to_write; to = to->next, nr--) {
 		chain->to_write--;
-		send_token(loop, chain, pair->next);
+		chain->due[chain->nr_due++] = to;
 	}
 }
 
@@ -168,8 +190,11 @@ static void run_tokens(struct ev_loop *loop, struct chain *chain, unsigned nr)
 		send_token(
 			loop, chain,
 			&chain->pairs[(size_t)i * cell->pairs / cell->active]);
-	while (chain->nr_read < nr)
+	while (chain->nr_read < nr) {
 		ev_run(loop, EVRUN_ONCE);
+		while (chain->nr_due)
+			send_token(loop, chain, chain->due[--chain->nr_due]);
+	}
 }
 
 /* A round of one side. */
@@ -183,7 +208,7 @@ static void start_watchers(struct ev_loop *loop, struct chain *chain)
 		ev_io_init(&pair->io, on_readable, pair->fd[0], EV_READ);
 		pair->io.data = pair;
 		if (!chain->cell.toggle)
-			ev_io_start(loop, &pair->io);
+			start_watcher(loop, chain, &pair->io);
 		/* Other times, as libevent's: or the heap would be a list. */
 		ev_timer_init(&pair->timer, on_timer, 0, 600 + drand48());
 		if (chain->cell.timers)
@@ -220,6 +245,7 @@ static void run_round(enum side_idx idx, struct chain *chain,
 	struct side_facts before, after;
 	struct ev_loop *loop = side_loop_new(idx);
 
+	chain->has_edges = sides[idx].has_edges;
 	ev_set_userdata(loop, chain);
 	start_watchers(loop, chain);
 	run_tokens(loop, chain, block_size(&chain->cell));
@@ -246,7 +272,7 @@ static void run_in_turns(struct chain *chain, struct result *results)
 	bench_deadline(0);
 }
 
-/* Backends that may hang, see d). */
+/* Backends that may hang, see e). */
 
 /* What the child tells after each round. */
 struct child_round {
@@ -458,7 +484,9 @@ static void chain_init(struct chain *chain, const struct cell *cell)
 
 	chain->cell = *cell;
 	chain->pairs = calloc(cell->pairs, sizeof(*chain->pairs));
-	if (!chain->pairs)
+	chain->due = calloc(cell->active, sizeof(struct pair *));
+	chain->nr_due = 0;
+	if (!chain->pairs || !chain->due)
 		err(1, "pairs");
 	for (i = 0; i < cell->pairs; i++) {
 		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
@@ -477,6 +505,7 @@ static void chain_exit(struct chain *chain)
 		close(chain->pairs[i].fd[1]);
 	}
 	free(chain->pairs);
+	free(chain->due);
 }
 
 /* Returns whether the target was met. */
@@ -556,6 +585,7 @@ int main(int argc, char **argv)
 	bench_common.rounds = 60;
 	bench_begin(argc, argv, "chain: the cost of an event", options);
 	check_options();
+	side_may_have_edges = true;
 	side_begin();
 	printf("quarter: ratio of what a quarter of the blocks stay below; "
 	       "turns: per event;\nenters: of the ring, looks: calls of "

@@ -22,6 +22,11 @@ const struct side sides[NR_SIDES] = {
 		.name = "evring", .backend = EVBACKEND_EPOLL, .has_ring = true,
 		.flags = EVRING_REQUIRE_REGION
 	},
+	[SIDE_EDGE] = {
+		.name = "evring, edge", .backend = EVBACKEND_EPOLL,
+		.has_ring = true, .flags = EVRING_REQUIRE_REGION,
+		.has_edges = true
+	},
 	[SIDE_COPIED] = {
 		.name = "evring, no region", .backend = EVBACKEND_EPOLL,
 		.has_ring = true, .disable = "region"
@@ -58,6 +63,7 @@ const struct side sides[NR_SIDES] = {
 /* clang-format on */
 
 unsigned side_has_extra;
+bool side_may_have_edges;
 
 /* The sides that can be had, in order. */
 static enum side_idx available[NR_SIDES];
@@ -116,6 +122,8 @@ void side_begin(void)
 
 	printf("evring %s\n", evring_version());
 	for (idx = 0; idx < NR_SIDES; idx++) {
+		if (sides[idx].has_edges && !side_may_have_edges)
+			continue;
 		if (side_has_extra || !sides[idx].is_extra)
 			try_side(idx);
 	}

@@ -24,6 +24,7 @@ enum side_idx {
 	SIDE_EPOLL,
 	SIDE_EPOLL_AGAIN,
 	SIDE_REGION,
+	SIDE_EDGE,
 	SIDE_COPIED,
 	SIDE_POLL,
 	SIDE_ENGINE_RING,
@@ -42,6 +43,7 @@ struct side {
 	unsigned flags;	     /* for evring_config */
 	const char *disable; /* for evring_config */
 	const char *engine;  /* EVRING_ENGINE; NULL: as it is */
+	bool has_edges;	     /* the program marks its watchers */
 	bool is_extra;	     /* left alone unless side_has_extra */
 	bool may_hang;	     /* has been seen to, or is little used */
 };
@@ -50,6 +52,9 @@ extern const struct side sides[NR_SIDES];
 
 /* For an option of the program: try those that are extra, too. */
 extern unsigned side_has_extra;
+
+/* Before side_begin(), by a program that marks watchers as has_edges says. */
+extern bool side_may_have_edges;
 
 /* What a loop is and did; zero where it cannot be known. */
 struct side_facts {
