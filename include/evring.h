@@ -298,9 +298,9 @@ int evring_set_spin(struct ev_loop *loop, double seconds);
  * writes) until the kernel says EAGAIN, or end of file, or an error.  A short
  * read is proof only where the peer cannot have closed: the end of file that
  * came with the last bytes is not reported again.  All watchers of the fd are
- * told once; so all their callbacks keep the promise.  If what has been
- * reported is discarded before the callback sees it, by ev_io_stop() or
- * ev_clear_pending(), this is not noticed.
+ * told once; so all their callbacks keep the promise.  If a report is
+ * discarded before the callback sees it, by ev_io_stop() or ev_clear_pending(),
+ * this is not noticed: call evring_io_edge() again.
  *
  * It is leave, not an order: a report may come more often, and evring goes back
  * to reporting while the fd is ready, without a word, whenever something is out
@@ -309,6 +309,8 @@ int evring_set_spin(struct ev_loop *loop, double seconds);
  *   - when the fd is stopped or closed, when its watchers want other events
  *     than before, and when one is started after ev_io_init() or ev_io_set():
  *     the fd may be another file then, and who watches it has promised nothing
+ *     (only an ev_io that is used anew for the same number within a turn still
+ *     has the promise of this turn)
  *   - when the loop is detached or loses its ring
  *   - while the loop collects, see above
  *   - always on Linux before 6.0, and where epoll changes in the ring are
@@ -318,7 +320,8 @@ int evring_set_spin(struct ev_loop *loop, double seconds);
  * fd, where one goes on.  Directly after a start, in the same turn, it costs
  * nothing; else as much as a start.  Each call makes the kernel look again, and
  * what is ready then is reported.  May be called at any time from outside the
- * release and acquire callbacks.
+ * release and acquire callbacks; in a forked child it does nothing until the
+ * child has run the loop.
  *
  * Returns 0, also for a file that is always ready, or -EINVAL: loop or w is
  * NULL, loop is not attached or has lost its ring, or w is not active in it.

@@ -688,15 +688,17 @@ static void make_level(struct evr_poll *p, int fd)
 	set_emask(p, fd, (int)want);
 }
 
-/* All are level from now on, and what is ready is reported.  But a child's set
-   is its parent's, until libev makes a new one. */
+/* All are level from now on, and what is ready is reported.  A child's set is
+   its parent's until libev makes a new one, which has none. */
 static void end_edges(struct evr_poll *p)
 {
 	int fd;
 
-	if (evr_likely(!p->has_edges) || !evr_ring_is_mapped(&p->ring))
+	if (evr_likely(!p->has_edges))
 		return;
 	p->has_edges = false;
+	if (!evr_ring_is_mapped(&p->ring))
+		return;
 	for (fd = 0; fd < p->nr_fds; fd++)
 		if (is_edge(evr_host_anfd(&p->host, fd)))
 			make_level(p, fd);
@@ -721,6 +723,8 @@ int evr_poll_set_edge(struct evr_poll *p, int fd, const void *watcher)
 	struct evr_anfd *anfd;
 	struct evr_fd *state;
 
+	if (!p->lost && !evr_ring_is_mapped(&p->ring))
+		return 0; /* trap h: the set is the parent's */
 	if (!ready_ring(p) || fd < 0 || fd >= evr_host_nr_fds(&p->host))
 		return -EINVAL;
 	anfd = evr_host_anfd(&p->host, fd);

@@ -662,7 +662,10 @@ END_TEST
 
 static int destroy_there(void *arg)
 {
-	(void)arg;
+	struct file *file = arg;
+
+	mark(file);
+	child_assert(evring_reserve(loop, 1) == 0); /* makes a ring */
 	ev_loop_destroy(loop);
 	return 0;
 }
@@ -675,7 +678,7 @@ START_TEST(child_changes_nothing_of_its_parent)
 	open_edge(&file);
 	set_readable(&file);
 	ck_assert_reports(&file, 1);
-	ck_assert_int_eq(run_in_child(destroy_there, NULL), 0);
+	ck_assert_int_eq(run_in_child(destroy_there, &file), 0);
 	ck_assert_reports(&file, 0);
 	set_readable(&file);
 	ck_assert_reports(&file, 1);
