@@ -560,6 +560,13 @@ static void change_by_libev(struct evr_poll *p, int fd, int oev, int nev)
 		p->hopeless = true; /* not at once: it may be being reaped */
 }
 
+/* Of an fd that libev will look at before the next wait: it asks us to change
+   it then, be it the same as before. */
+static void have_libev_change(struct evr_anfd *anfd)
+{
+	anfd->reify |= EV__IOFDSET;
+}
+
 /* The set may have anything for fd: libev's backend makes it what is wanted. */
 static void change_afresh(struct evr_poll *p, int fd)
 {
@@ -569,7 +576,7 @@ static void change_afresh(struct evr_poll *p, int fd)
 		return;
 	set_emask(p, fd, anfd->emask & EVR_EMASK_EPERM); /* believe nothing */
 	if (anfd->reify) /* it may be closed by now: trap e */
-		anfd->reify |= EV__IOFDSET;
+		have_libev_change(anfd);
 	else
 		change_by_libev(p, fd, 0, want_of(anfd));
 }
@@ -713,7 +720,7 @@ static void ask_where_changed(struct evr_poll *p)
 	for (fd = 0; fd < p->nr_fds; fd++) {
 		anfd = evr_host_anfd(&p->host, fd);
 		if (is_edge(anfd) && anfd->reify)
-			anfd->reify |= EV__IOFDSET;
+			have_libev_change(anfd);
 	}
 }
 
@@ -735,7 +742,7 @@ int evr_poll_set_edge(struct evr_poll *p, int fd, const void *watcher)
 		return 0; /* level will do */
 	state->asker = watcher;
 	if (anfd->reify) {
-		anfd->reify |= EV__IOFDSET;
+		have_libev_change(anfd);
 		return 0;
 	}
 	if (want_of(anfd))
@@ -1376,7 +1383,7 @@ static void handle_event(struct evr_poll *p, const struct epoll_event *event)
 	if (evr_likely(!anfd->reify))
 		report(p, fd, events_of(event->events) & want);
 	else if (is_edge(anfd))
-		anfd->reify |= EV__IOFDSET; /* trap k */
+		have_libev_change(anfd); /* trap k */
 }
 
 static void handle_events(struct evr_poll *p, unsigned nr)
@@ -1546,7 +1553,7 @@ static bool arm(struct evr_poll *p)
 	return arm_home(p) && listen_for_waker(p);
 }
 
-/* Nor may reports that are pending be lost with a watcher that is stopped. */
+/* A watcher that was stopped meanwhile has lost what this turn reported. */
 static void acquire(struct evr_poll *p)
 {
 	evr_host_acquire(&p->host);
