@@ -83,8 +83,8 @@ enum evring_flags {
 	 * Attached on behalf of a program that may not know of it, as `evring
 	 * run` does: a later evring_attach() takes the place of this one
 	 * instead of failing with -EBUSY, counts where this one did unless it
-	 * names another place, and spins as this one did unless it names a
-	 * time of its own.
+	 * names another place, and spins and polls NICs as this one did
+	 * unless it names times of its own.
 	 */
 	EVRING_GIVE_WAY = 1u << 3
 };
@@ -114,7 +114,9 @@ struct evring_stats {
 	uint64_t looks;		/* calls of epoll_wait, without libev's own */
 	uint64_t spins;		/* waits that began with watching */
 	uint64_t spin_hits;	/* of these, ended by it: without a sleep */
-	uint64_t reserved[14];
+	uint64_t napi_queues;	/* of NICs that are polled now: a level, not a
+				   count; see evring_set_napi() */
+	uint64_t reserved[13];
 };
 
 /*
@@ -151,8 +153,9 @@ struct evring_config {
 	struct evring_stats *stats;
 
 	double spin; /* as evring_set_spin(); 0: off */
+	double napi; /* as evring_set_napi(); 0: off */
 
-	uint64_t reserved[11];
+	uint64_t reserved[10];
 };
 
 /*
@@ -171,7 +174,8 @@ struct evring_config {
  *                range, an unknown name in disable, or a reserved field set
  *   -EBUSY       loop is attached already, not with EVRING_GIVE_WAY
  *   -ENOTSUP     the layout of this libev could not be proven, or loop does not
- *                use libev's epoll backend
+ *                use libev's epoll backend; or config has napi, and
+ *                evring_set_napi() would say so
  *   -ENODEV      EVRING_REQUIRE_REGION, and this is not to be had here
  *   -ENOSYS      no io_uring: a kernel before 5.11, or seccomp says so
  *   -EPERM       io_uring is forbidden: sysctl kernel.io_uring_disabled, or
@@ -328,6 +332,38 @@ int evring_set_spin(struct ev_loop *loop, double seconds);
  */
 struct ev_io;
 int evring_io_edge(struct ev_loop *loop, struct ev_io *w);
+
+/*
+ * Let the kernel poll the NICs for loop: a wait of loop that would sleep first
+ * polls, for up to seconds, the receive queues that packets for its sockets
+ * come through, instead of waiting for their interrupts (NAPI busy polling).  A
+ * packet that comes meanwhile is heard of sooner; the price is CPU time, all of
+ * seconds in a wait in which nothing comes.  It ends with the first event, a
+ * signal, or the timeout of the wait.  For machines whose partners are behind a
+ * NIC and answer within seconds; for partners on the same machine there is
+ * evring_set_spin().  A loop that does both spins first.
+ *
+ * Which queues: those of sockets on which a watcher of loop saw something to
+ * read, or from which an operation is started that reads, receives or polls;
+ * not of sockets among the fixed files, nor of one that has had no packet when
+ * a multishot request on it is started, as only datagram sockets can.  Each is
+ * known from the first such moment on, and the last 32 are.  A loop whose
+ * sockets have no such queue (loopback, unix sockets, NICs without NAPI) sleeps
+ * as if this was off: stats.napi_queues is 0 then.
+ *
+ * seconds: 0 switches off, which is the default; at most 10e-3; in whole
+ * microseconds; some 50e-6.  It takes effect with the next turn, and holds
+ * until the loop is detached, destroyed or loses its ring, also when the ring
+ * is made anew.  May be called at any time from outside the release and acquire
+ * callbacks.
+ *
+ * Returns 0, or, with everything as it was:
+ *   -EINVAL   loop is NULL or not attached, or has lost its ring; or seconds is
+ *             negative, not a number, or too large
+ *   -ENOTSUP  Linux before 6.13, or one built without CONFIG_NET_RX_BUSY_POLL,
+ *             or napi is disabled.  (To switch off is no error there.)
+ */
+int evring_set_napi(struct ev_loop *loop, double seconds);
 
 /*
  * Operations

@@ -29,6 +29,7 @@
 #include <string.h>
 
 #include "bind.h"
+#include "napi.h"
 #include "probe.h"
 #include "spin.h"
 
@@ -198,12 +199,17 @@ static void loop_destroyed(struct ev_loop *loop, ev_cleanup *w, int revents)
 static int check_config(const struct evring_config *config, unsigned *ret_have)
 {
 	static const uint64_t none[sizeof(config->reserved) / sizeof(uint64_t)];
+	int r;
 
 	if (config->flags & ~(unsigned)KNOWN_FLAGS ||
 	    config->entries > MAX_ENTRIES || !evr_spin_is_valid(config->spin) ||
+	    !evr_napi_is_valid(config->napi) ||
 	    memcmp(config->reserved, none, sizeof(none)))
 		return -EINVAL;
-	return evr_probe(config->disable, ret_have);
+	r = evr_probe(config->disable, ret_have);
+	if (r >= 0 && config->napi > 0. && !(*ret_have & EVR_HAVE_NAPI))
+		return -ENOTSUP;
+	return r;
 }
 
 static int new_binding(struct binding **ret_binding, struct ev_loop *loop,
@@ -214,6 +220,7 @@ static int new_binding(struct binding **ret_binding, struct ev_loop *loop,
 		.entries = config->entries,
 		.user_region = config->flags & EVRING_USER_REGION,
 		.spin = config->spin,
+		.napi = config->napi,
 		.stats = config->stats,
 	};
 	struct binding *b = calloc(1, sizeof(*b));
@@ -266,6 +273,8 @@ static int make_room(struct ev_loop *loop, struct evring_config *config)
 		config->stats = seat->binding->users_stats;
 	if (seat->binding->gives_way && config->spin == 0.)
 		config->spin = seat->binding->spin;
+	if (seat->binding->gives_way && config->napi == 0.)
+		config->napi = evr_poll_napi(seat->binding->poll);
 	unbind(seat);
 	return 0;
 }
@@ -457,6 +466,15 @@ EVR_API int evring_io_edge(struct ev_loop *loop, struct ev_io *w)
 	r = evr_poll_set_edge(poll, w->fd, w);
 	errno = error;
 	return r;
+}
+
+EVR_API int evring_set_napi(struct ev_loop *loop, double seconds)
+{
+	struct evr_poll *poll = evr_bind_find(loop);
+
+	if (!poll || !evr_napi_is_valid(seconds))
+		return -EINVAL;
+	return evr_poll_set_napi(poll, seconds);
 }
 
 EVR_API int evring_embed(const struct evring_layout *layout)

@@ -47,7 +47,8 @@ enum evr_have {
 	EVR_HAVE_PBUF_INC = 1u << 19,
 	EVR_HAVE_MSG_RING = 1u << 20,
 	EVR_HAVE_SYNC_MSG = 1u << 21,
-	EVR_HAVE_ALL = (1u << 22) - 1
+	EVR_HAVE_NAPI = 1u << 22,
+	EVR_HAVE_ALL = (1u << 23) - 1
 };
 
 #endif

@@ -14,6 +14,7 @@ evr_sources = \
 	%D%/flight.c %D%/flight.h \
 	%D%/group.c %D%/group.h \
 	%D%/layout.c %D%/layout.h \
+	%D%/napi.c %D%/napi.h \
 	%D%/op.c %D%/op.h \
 	%D%/poll.c %D%/poll.h \
 	%D%/port.c %D%/port.h \

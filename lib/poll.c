@@ -92,6 +92,7 @@
 
 #include "engine.h"
 #include "flight.h"
+#include "napi.h"
 #include "port.h"
 #include "probe.h"
 #include "ring.h"
@@ -164,6 +165,7 @@ struct evr_fd {
 	bool is_watched;
 	bool is_reused; /* a restart meant a new file, the last time (trap b) */
 	unsigned char under_way; /* tag of a change that may be (trap i) */
+	bool is_asked;		 /* for its NIC's queue, since it was started */
 	const void *asker; /* watcher for whom the next change makes it an edge;
 			      compared, not looked at */
 };
@@ -184,6 +186,7 @@ struct evr_poll {
 	unsigned nr_passed; /* looks since, with the ring passed over */
 
 	struct evr_engine engine;
+	struct evr_napi napi;
 	struct evr_spin spin; /* unless there is an interval: */
 
 	/* Turns that block are so far apart; 0: as they come. */
@@ -292,6 +295,7 @@ static int make_ring(struct evr_poll *p, struct evr_ring_config config)
 	p->changes = changes;
 	if (evr_spin_is_on(&p->spin)) /* without a view it does not watch */
 		(void)evr_ring_open_view(&p->ring);
+	evr_napi_forget_ring(&p->napi);
 	p->ring_id = new_ring_id();
 	p->state = IDLE;
 	p->look = true;
@@ -406,6 +410,7 @@ int evr_poll_new(struct evr_poll **ret_poll, const struct evr_host *host,
 	} else if (!resize_events(p, FIRST_EVENTS) || !adopt_fds(p)) {
 		r = -ENOMEM;
 	} else {
+		(void)evr_poll_set_napi(p, config->napi);
 		r = evr_poll_set_spin(p, config->spin);
 	}
 	if (r < 0) {
@@ -583,12 +588,17 @@ static void change_afresh(struct evr_poll *p, int fd)
 
 /* A watcher that goes on with other events means the same file; one that
    starts again may not (trap b). */
+static bool is_same_file(int oev, int nev)
+{
+	return oev && oev != nev;
+}
+
 static unsigned guess_change(const struct evr_fd *state, unsigned char emask,
 			     int oev, int nev)
 {
 	if (!emask)
 		return TAG_ADD;
-	if (oev && oev != nev)
+	if (is_same_file(oev, nev))
 		return TAG_MOD;
 	return state->is_reused ? TAG_ADD : TAG_MOD;
 }
@@ -760,6 +770,7 @@ static void start_fd(struct evr_poll *p, struct evr_fd *state, int fd, int oev,
 
 	notice_new_set(p, state, anfd);
 	set_watched(p, state, true);
+	state->is_asked &= is_same_file(oev, nev);
 	if (can_queue(p, anfd))
 		change_fd(p, tag, fd, nev | take_edge(p, state, anfd));
 	else
@@ -1196,6 +1207,7 @@ static void set_lost(struct evr_poll *p)
 {
 	p->lost = true;
 	p->stats->rings_lost++;
+	p->stats->napi_queues = 0;
 	p->nr_reported += (int)evr_ports_end(&p->ports);
 }
 
@@ -1386,10 +1398,28 @@ static void handle_event(struct evr_poll *p, const struct epoll_event *event)
 		have_libev_change(anfd); /* trap k */
 }
 
+/* What has been read from has had a packet. */
+static void ask_for_queues(struct evr_poll *p, unsigned nr)
+{
+	unsigned i;
+	int fd;
+
+	for (i = 0; i < nr; i++) {
+		fd = (int)(uint32_t)p->events[i].data.u64;
+		if (!(p->events[i].events & EPOLLIN) || fd < 0 ||
+		    fd >= p->nr_fds || p->fds[fd].is_asked)
+			continue;
+		p->fds[fd].is_asked = true;
+		evr_napi_ask(&p->napi, &p->ring, fd);
+	}
+}
+
 static void handle_events(struct evr_poll *p, unsigned nr)
 {
 	unsigned i;
 
+	if (evr_unlikely(evr_napi_is_on(&p->napi)))
+		ask_for_queues(p, nr);
 	for (i = 0; i < nr; i++)
 		handle_event(p, &p->events[i]);
 	if (evr_unlikely(nr == p->nr_events && nr < MAX_EVENTS))
@@ -1820,6 +1850,27 @@ int evr_poll_set_spin(struct evr_poll *p, double seconds)
 	return 0;
 }
 
+/* The ring hears of it in the next turn. */
+int evr_poll_set_napi(struct evr_poll *p, double seconds)
+{
+	int fd;
+
+	if (p->lost)
+		return -EINVAL;
+	if (!(p->ring.config.have & EVR_HAVE_NAPI))
+		return seconds > 0. ? -ENOTSUP : 0;
+	if (!evr_napi_is_on(&p->napi))
+		for (fd = 0; fd < p->nr_fds; fd++)
+			p->fds[fd].is_asked = false;
+	evr_napi_set(&p->napi, seconds);
+	return 0;
+}
+
+double evr_poll_napi(const struct evr_poll *p)
+{
+	return p->napi.usec * 1e-6;
+}
+
 /*
  * libev's backend looks, and has the whole turn when the ring was refused: all
  * changes are made by now.
@@ -1868,6 +1919,8 @@ bool evr_poll_turn(struct evr_poll *p, double timeout)
 	p->nr_reported += evr_flight_is_pending(&p->flight);
 	if (evr_likely(is_ready)) {
 		begin_messages(p);
+		if (evr_unlikely(evr_napi_has_work(&p->napi)))
+			evr_napi_tell(&p->napi, &p->ring);
 		r = evr_unlikely(p->interval > 0.)
 			    ? collect_and_ask(p, &timeout)
 			    : ask(p, timeout);

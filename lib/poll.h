@@ -13,6 +13,7 @@ struct evr_poll_config {
 	unsigned entries;
 	bool user_region;
 	double spin;		    /* as evring_config.spin, valid */
+	double napi;		    /* as evring_config.napi, valid */
 	struct evring_stats *stats; /* as evring_config.stats */
 };
 
@@ -50,6 +51,10 @@ int evr_poll_set_spin(struct evr_poll *poll, double seconds);
 
 /* evring_io_edge() for a watcher of fd.  Returns 0 or -EINVAL. */
 int evr_poll_set_edge(struct evr_poll *poll, int fd, const void *watcher);
+
+/* evring_set_napi(), with valid seconds; and what was set last. */
+int evr_poll_set_napi(struct evr_poll *poll, double seconds);
+double evr_poll_napi(const struct evr_poll *poll);
 
 struct io_uring_sqe;
 struct evring_port;

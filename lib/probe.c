@@ -68,6 +68,9 @@ const struct evr_feature evr_features[EVR_NR_FEATURES + 1] = {
 	  "6.12", "buffers that are filled piece by piece" },
 	{ "min-wait",        EVR_HAVE_MIN_WAIT,        0,
 	  "6.12", "waits that collect several completions" },
+	/* With the list of queues ours; without, 6.9. */
+	{ "napi",            EVR_HAVE_NAPI,            0,
+	  "6.13", "waits that poll NICs before they sleep" },
 	{ "region",          EVR_HAVE_REGION,          EVR_HAVE_R_DISABLED,
 	  "6.13", "wait arguments by region offset, not copied" },
 	{ "sync-msg",        EVR_HAVE_SYNC_MSG,        EVR_HAVE_MSG_RING,

@@ -546,6 +546,15 @@ struct io_uring_sqe *evr_ring_find_unsent(const struct evr_ring *ring,
 	return NULL;
 }
 
+const struct io_uring_sqe *evr_ring_unsent(const struct evr_ring *ring,
+					   unsigned i)
+{
+	const struct io_uring_sq *sq = &ring->uring.sq;
+
+	i += io_uring_smp_load_acquire(sq->khead);
+	return i != sq->sqe_tail ? &sq->sqes[i & sq->ring_mask] : NULL;
+}
+
 /* Flags of the SQ that say so. */
 enum { NEWS = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW };
 
@@ -684,6 +693,13 @@ void evr_ring_take_back(struct evr_ring *ring,
 	sq->sqe_tail = kept;
 }
 
+int evr_ring_register(const struct evr_ring *ring, unsigned opcode, void *arg)
+{
+	if (ring->enter_flags & IORING_ENTER_REGISTERED_RING)
+		return register_at(ring, ring->enter_fd, opcode, arg);
+	return io_uring_register((unsigned)ring->uring.ring_fd, opcode, arg, 1);
+}
+
 /* Returns 0, -ENOENT if there is none, or -ETIME if it does not end. */
 static int sync_cancel(const struct evr_ring *ring, uint64_t user_data)
 {
@@ -692,11 +708,7 @@ static int sync_cancel(const struct evr_ring *ring, uint64_t user_data)
 		.timeout = { .tv_nsec = 50000 },
 	};
 
-	if (ring->enter_flags & IORING_ENTER_REGISTERED_RING)
-		return register_at(ring, ring->enter_fd,
-				   IORING_REGISTER_SYNC_CANCEL, &reg);
-	return io_uring_register((unsigned)ring->uring.ring_fd,
-				 IORING_REGISTER_SYNC_CANCEL, &reg, 1);
+	return evr_ring_register(ring, IORING_REGISTER_SYNC_CANCEL, &reg);
 }
 
 /* The end of a request that does not answer wakes nobody: look again. */
@@ -942,6 +954,15 @@ static bool has_request(const struct io_uring_probe *probe, int opcode)
 	return probe && io_uring_opcode_supported(probe, opcode);
 }
 
+/* Before 6.13 what says that the list of queues is ours must be zero. */
+static bool has_napi(const struct evr_ring *ring)
+{
+	struct evr_uring_napi off = { .opcode = EVR_NAPI_REGISTER_OP,
+				      .op_param = EVR_NAPI_TRACKING_STATIC };
+
+	return evr_ring_register(ring, IORING_REGISTER_NAPI, &off) >= 0;
+}
+
 static unsigned seen_features(struct evr_ring *ring)
 {
 	unsigned features = ring->uring.features;
@@ -973,6 +994,8 @@ static unsigned seen_features(struct evr_ring *ring)
 	if (!has_request(probe, IORING_OP_EPOLL_CTL) ||
 	    sync_cancel(ring, 0) != -ENOENT)
 		seen &= ~(unsigned)EVR_HAVE_EPOLL_CTL;
+	if (!has_napi(ring))
+		seen &= ~(unsigned)EVR_HAVE_NAPI;
 	if (evr_ring_send(-1, 0) != -EBADF) /* it looked for the ring */
 		seen &= ~(unsigned)EVR_HAVE_SYNC_MSG;
 	io_uring_free_probe(probe);

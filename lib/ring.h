@@ -211,6 +211,13 @@ struct io_uring_sqe *evr_ring_find_unsent(const struct evr_ring *ring,
  */
 int evr_ring_finish(const struct evr_ring *ring, uint64_t user_data);
 
+/* The i-th of what is filled and not yet submitted, from 0; or NULL. */
+const struct io_uring_sqe *evr_ring_unsent(const struct evr_ring *ring,
+					   unsigned i);
+
+/* io_uring_register() with one argument, for a ring of ours. */
+int evr_ring_register(const struct evr_ring *ring, unsigned opcode, void *arg);
+
 /* Are there completions, or work that an enter would make into some? */
 bool evr_ring_has_news(const struct evr_ring *ring);
 

@@ -38,7 +38,9 @@ static const struct {
 	  "epoll backend (see LIBEV_FLAGS and the flags it was made with), or "
 	  "the layout of this libev could not be proven; or "
 	  "evring_set_collect() has no min-wait to collect with, which came "
-	  "with Linux 6.12 and had a defect up to 6.18.0" },
+	  "with Linux 6.12 and had a defect up to 6.18.0; or "
+	  "evring_set_napi() has no NAPI to poll NICs with: Linux 6.13, built "
+	  "with CONFIG_NET_RX_BUSY_POLL" },
 	{ ENODEV, "this kernel has no io_uring wait regions (Linux 6.13), and "
 	  "EVRING_REQUIRE_REGION accepts nothing less" },
 	{ ENOSYS, "no usable io_uring: the kernel is older than 5.11, or a "

@@ -88,7 +88,7 @@ static const struct {
 	{ "one entry too many", -EINVAL, { .entries = 32769 } },
 	{ "all entries", -EINVAL, { .entries = (unsigned)-1 } },
 	{ "first reserved", -EINVAL, { .reserved = { 1 } } },
-	{ "last reserved", -EINVAL, { .reserved = { [10] = 1ull << 63 } } },
+	{ "last reserved", -EINVAL, { .reserved = { [9] = 1ull << 63 } } },
 	{ "unknown name", -EINVAL, { .disable = "regions" } },
 	{ "unknown name last", -EINVAL, { .disable = "region,no-such" } },
 	{ "no region to require",

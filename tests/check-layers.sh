@@ -52,17 +52,17 @@ some() {
 ev='^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"](ev|ev\+\+)\.h'
 uring='^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"](liburing|ring)'
 
-never 'ring, spin, waker, probe, self, group and recv know nothing of libev' \
-	"$ev" engine.[ch] evr.h group.[ch] probe.[ch] recv.c ring.[ch] self.[ch] \
+never 'ring, spin, napi, waker, probe, self, group and recv know nothing of libev' \
+	"$ev" engine.[ch] evr.h group.[ch] napi.[ch] probe.[ch] recv.c ring.[ch] self.[ch] \
 	spin.[ch] text.c waker.[ch]
 never 'nor do they know of layouts and bindings' \
 	'include "(layout|poll|bind)\.h"' \
-	evr.h probe.[ch] ring.[ch] self.[ch] spin.[ch] text.c waker.[ch]
+	evr.h napi.[ch] probe.[ch] ring.[ch] self.[ch] spin.[ch] text.c waker.[ch]
 never 'watchers for sockets know nothing of libev' "$ev" accept.c send.c
 never 'layout, bind and flight know nothing of io_uring' \
 	"$uring|io_uring_|IORING_" layout.[ch] bind.[ch] flight.[ch] port.[ch]
 never 'no header of ours brings in libev or liburing but ring.h' \
-	"$ev|include <liburing" evr.h bind.h group.h layout.h op.h poll.h port.h \
+	"$ev|include <liburing" evr.h bind.h group.h layout.h napi.h op.h poll.h port.h \
 	probe.h self.h spin.h waker.h evring.h evring-embed.h evring-net.h
 never 'nor does what is public of messages' "$ev" post.c
 never 'ring knows nothing of the environment' 'getenv' \

@@ -229,6 +229,8 @@ filters() {
 		'needs region, refused:'
 	refused enter-no-iowait EINVAL 0 'tier: region' \
 		'refused: io_uring_enter says EINVAL'
+	refused register-napi EINVAL 0 'tier: region' \
+		'napi 6.13 off waits that poll NICs before they sleep not listed'
 	refused setup kill 1 \
 		'tier: none, because a seccomp filter ends who calls io_uring_setup' \
 		'whoever calls io_uring_setup is ended by SIGSYS'
@@ -508,7 +510,7 @@ assert [loops[l]["tier"] for l in sorted(loops)] == \
     ["region", "copied", "none", "none", "none"]
 assert loops["0x1000"]["default"] and not loops["0x2000"]["default"]
 assert loops["0x1000"]["stats"]["turns"] == 100
-assert len(loops["0x1000"]["stats"]) == 18
+assert len(loops["0x1000"]["stats"]) == 19
 assert loops["0x1000"]["why"] == "" and "select" in loops["0x4000"]["why"]
 assert loops["0x4000"]["backend"] == "select"
 assert loops["0x5000"]["stats"] is None

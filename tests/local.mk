@@ -70,6 +70,7 @@ unit_tests = \
 	%D%/layout.t \
 	%D%/ledger.t \
 	%D%/mutant.t \
+	%D%/napi.t \
 	%D%/op.t \
 	%D%/poll.t \
 	%D%/post.t \
@@ -114,6 +115,10 @@ unit_tests = \
 %C%_mutant_t_SOURCES = %D%/mutant.c $(test_common)
 %C%_mutant_t_CFLAGS = $(test_cflags)
 %C%_mutant_t_LDADD = $(test_libs)
+%C%_napi_t_SOURCES = %D%/napi.c %D%/veth.c %D%/veth.h $(test_common)
+%C%_napi_t_CFLAGS = $(test_cflags)
+%C%_napi_t_LDADD = $(test_libs)
+%C%_napi_t_LDFLAGS = -Wl,--wrap=getsockopt
 %C%_op_t_SOURCES = %D%/op.c $(test_common)
 %C%_op_t_CFLAGS = $(test_cflags)
 %C%_op_t_LDADD = $(test_libs)

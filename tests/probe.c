@@ -50,6 +50,7 @@ static const struct {
 	{ "recv-bundle",     EVR_HAVE_RECV_BUNDLE,     0 },
 	{ "pbuf-inc",        EVR_HAVE_PBUF_INC,        0 },
 	{ "min-wait",        EVR_HAVE_MIN_WAIT,        0 },
+	{ "napi",            EVR_HAVE_NAPI,            0 },
 	{ "region",          EVR_HAVE_REGION,          EVR_HAVE_KERNEL_MEMORY },
 	{ "sync-msg",        EVR_HAVE_SYNC_MSG,        0 },
 	{ "kernel-memory",   EVR_HAVE_KERNEL_MEMORY,   0 },
@@ -203,7 +204,8 @@ enum {
 		      EVR_HAVE_CQE_SKIP | EVR_HAVE_MIN_WAIT |
 		      EVR_HAVE_MULTISHOT_ACCEPT | EVR_HAVE_SEND_ZC |
 		      EVR_HAVE_PBUF_RING | EVR_HAVE_MULTISHOT_RECV |
-		      EVR_HAVE_RECV_BUNDLE | EVR_HAVE_PBUF_INC | NO_MESSAGES
+		      EVR_HAVE_RECV_BUNDLE | EVR_HAVE_PBUF_INC | EVR_HAVE_NAPI |
+		      NO_MESSAGES
 };
 
 START_TEST(masked_feature_is_off_in_the_ring)
@@ -332,15 +334,19 @@ static const struct kernel {
 	  { REFUSE_REGISTER(IORING_REGISTER_PROBE, EINVAL) }, 1 },
 	{ "before 6.0", 0, EVR_HAVE_EPOLL_CTL, 0,
 	  { REFUSE_REGISTER(IORING_REGISTER_SYNC_CANCEL, EINVAL) }, 1 },
+	{ "no queues of ours before 6.13", 0, EVR_HAVE_NAPI, 0,
+	  { REFUSE_REGISTER(IORING_REGISTER_NAPI, EINVAL) }, 1 },
+	{ "no busy polling", 0, EVR_HAVE_NAPI, 0,
+	  { REFUSE_REGISTER(IORING_REGISTER_NAPI, EOPNOTSUPP) }, 1 },
 	{ "no messages before 6.13", 0, EVR_HAVE_SYNC_MSG, 0,
 	  { REFUSE_REGISTER(EVR_REGISTER_SEND_MSG_RING, EINVAL) }, 1 },
 	{ "register is forbidden", 0,
 	  EVR_HAVE_R_DISABLED | NO_REGION | EVR_HAVE_REGISTERED_RING |
-		  LISTED, 0,
+		  LISTED | EVR_HAVE_NAPI, 0,
 	  { REFUSE(__NR_io_uring_register, EPERM) }, 1 },
 	{ "register is not there", 0,
 	  EVR_HAVE_R_DISABLED | NO_REGION | EVR_HAVE_REGISTERED_RING |
-		  LISTED, 0,
+		  LISTED | EVR_HAVE_NAPI, 0,
 	  { REFUSE(__NR_io_uring_register, ENOSYS) }, 1 },
 	{ "enter is forbidden", -EPERM, 0, 0,
 	  { REFUSE(__NR_io_uring_enter, EPERM) }, 1 },

@@ -28,7 +28,7 @@
 #define NEW_FEATURES                                                           \
 	"multishot-poll,cqe-skip,registered-ring,submit-all,coop-taskrun,"     \
 	"single-issuer,r-disabled,no-iowait,multishot-accept,pbuf-ring,"       \
-	"send-zc"
+	"send-zc,napi"
 
 /* clang-format off */
 static const struct mode modes[] = {

@@ -64,7 +64,7 @@
 /* All that is newer than Linux 5.11; what needs these goes with them. */
 #define ALL_FEATURES                                                           \
 	"r-disabled,multishot-poll,cqe-skip,registered-ring,submit-all,"       \
-	"coop-taskrun,single-issuer,no-iowait"
+	"coop-taskrun,single-issuer,no-iowait,napi"
 
 /* clang-format off */
 const struct mode modes[] = {

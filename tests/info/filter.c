@@ -19,7 +19,7 @@
 
 #include "../sandbox.h"
 
-enum { MEM_REGION = 34, NO_IOWAIT = 1u << 7 };
+enum { NAPI = 27, MEM_REGION = 34, NO_IOWAIT = 1u << 7 };
 
 static const struct {
 	const char *name;
@@ -29,6 +29,7 @@ static const struct {
 	{ "register", REFUSE(__NR_io_uring_register, 0) },
 	{ "enter", REFUSE(__NR_io_uring_enter, 0) },
 	{ "register-region", REFUSE_REGISTER(MEM_REGION, 0) },
+	{ "register-napi", REFUSE_REGISTER(NAPI, 0) },
 	{ "enter-no-iowait", REFUSE_ENTER(NO_IOWAIT, 0) },
 	{ "acct", REFUSE(__NR_acct, 0) }, /* of no interest */
 };
