@@ -62,6 +62,19 @@ static bool set_spin(struct evr_options *options, const char *value)
 	return true;
 }
 
+/* That evring_set_napi() takes. */
+static const double MAX_NAPI = 0.01;
+
+static bool set_napi(struct evr_options *options, const char *value)
+{
+	double seconds;
+
+	if (!parse_time(value, &seconds) || seconds > MAX_NAPI)
+		return false;
+	options->napi = seconds;
+	return true;
+}
+
 static bool set_collect(struct evr_options *options, const char *value)
 {
 	double seconds;
@@ -178,6 +191,8 @@ const struct evr_option evr_options_table[] = {
 	{ "spin",     "EVRING_SPIN",
 	  "a time of at most 1s, as in 50us, or 0, or auto", false,
 	  set_spin },
+	{ "napi",     "EVRING_NAPI",
+	  "a time of at most 10ms, as in 50us, or 0", false, set_napi },
 	{ "collect",  "EVRING_COLLECT",  TIME_FORM, false, set_collect },
 	{ "stats",    "EVRING_STATS",
 	  "a signal, as in USR2 (USR1, USR2, HUP, QUIT, WINCH, URG, IO or PWR), "

@@ -113,6 +113,18 @@ static void collect_as_wanted(const struct evr_library *library,
 			library->strerror(r));
 }
 
+/* The program runs on without, which nobody would notice. */
+static void poll_nics_as_wanted(const struct evr_library *library,
+				struct ev_loop *loop)
+{
+	static _Atomic bool was_said;
+
+	if (library->set_napi(loop, options.napi) < 0 && is_first(&was_said))
+		evr_say("NICs are not polled: this kernel does not let a ring "
+			"do so (Linux 6.13, CONFIG_NET_RX_BUSY_POLL), or napi "
+			"is disabled");
+}
+
 static int attach_as_wanted(const struct evr_library *library,
 			    struct ev_loop *loop, struct evring_stats *stats)
 {
@@ -129,6 +141,8 @@ static int attach_as_wanted(const struct evr_library *library,
 		r = attach_without_names(library, loop, &config);
 	if (r >= 0 && options.collect > 0.)
 		collect_as_wanted(library, loop);
+	if (r >= 0 && options.napi > 0.)
+		poll_nics_as_wanted(library, loop);
 	return r;
 }
 

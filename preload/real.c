@@ -237,7 +237,8 @@ static void load(void)
 	    find(handle, "evring_tier", &library.tier) &&
 	    find(handle, "evring_tier_name", &library.tier_name) &&
 	    find(handle, "evring_strerror", &library.strerror) &&
-	    find(handle, "evring_set_collect", &library.set_collect))
+	    find(handle, "evring_set_collect", &library.set_collect) &&
+	    find(handle, "evring_set_napi", &library.set_napi))
 		why_not = NULL;
 	else
 		why_not = LIBRARY " is of another version";

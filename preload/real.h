@@ -37,6 +37,7 @@ struct evr_library {
 	const char *(*strerror)(int error);
 	int (*set_collect)(struct ev_loop *loop, double seconds,
 			   unsigned events);
+	int (*set_napi)(struct ev_loop *loop, double seconds);
 };
 
 /* Loaded at the first call.  NULL, and *ret_why is set, if it cannot be. */

@@ -26,7 +26,7 @@ values() {
 	for value in --tier= --tier=best --tier=REGION --disable=nonsense \
 		--disable=region,nonsense --engine=epoll --engine= --collect=5 --collect=-1ms \
 		--collect=61s --collect=nan --collect=1e999s --collect=0x1s \
-		--spin= --spin=banana --spin=10 --spin=2s --stats=FOO --stats=KILL \
+		--spin= --spin=banana --spin=10 --spin=2s --napi= --napi=auto --napi=11ms --stats=FOO --stats=KILL \
 		--stats=2 --children=maybe --children= --require=2 --quiet=no \
 		--verbose=yes; do
 		refused 2 "^evring: ${value%%=*}.*: it must be " "$value" \
@@ -77,7 +77,7 @@ good_values() {
 	for value in --tier=any --tier=copied --tier=region --tier=none \
 		--disable=region,epoll-wait --disable= --engine=set --collect=0 \
 		--collect=2ms --collect=0.5s --collect=50us --spin=auto \
-		--spin=0 --spin=20us --stats --stats=WINCH --children=yes \
+		--spin=0 --spin=20us --napi=0 --napi=50us --napi=10ms --stats --stats=WINCH --children=yes \
 		--children=no --require=0 --quiet --verbose --verbose=0; do
 		run "$value" -- echo ran
 		[ "$status" -eq 0 ] && prints ran
@@ -92,7 +92,7 @@ good_values() {
 # One line that names it, and nothing else is different.
 nonsense() {
 	plain "$loops" default
-	for one in EVRING_SPIN=banana EVRING_SPIN= EVRING_COLLECT=-3x \
+	for one in EVRING_SPIN=banana EVRING_SPIN= EVRING_NAPI=1s EVRING_COLLECT=-3x \
 		EVRING_TIER=best EVRING_DISABLE=nonsense EVRING_ENGINE=fast \
 		EVRING_REQUIRE=maybe EVRING_STATS=NOSIG EVRING_CHILDREN=some \
 		EVRING_VERBOSE=very EVRING_QUIET=loud EVRING_NO_SUCH=1; do

@@ -241,6 +241,20 @@ quiet() {
 	run --stats "$loops" default
 	says '^evring stats: .* spins=0'
 	check "without it, none" $?
+	run --napi=50us --disable=napi "$loops" default
+	[ "$(wc -l <"$dir/err")" -eq 1 ] &&
+		says '^evring: .*: NICs are not polled: '
+	check "--napi says when there is none" $?
+	run --quiet --napi=50us --disable=napi "$loops" default
+	! says .
+	check "but not if --quiet" $?
+	if "$EVRING" info | grep -q '^ *napi .*on'; then
+		run --napi=50us --stats "$loops" default
+		! says 'NICs' && says '^evring stats: .* napi_queues=0'
+		check "--napi on no NIC: the statistics say so" $?
+	else
+		left_out "--napi on no NIC: this kernel has no NAPI for rings"
+	fi
 	run --verbose --collect=1ms --disable=min-wait "$loops" default
 	says ': does not collect: '
 	check "--collect says when it does nothing" $?

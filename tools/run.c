@@ -58,6 +58,8 @@ static void print_usage(FILE *to)
 	      "auto\n"
 	      "  --collect=TIME     wait so long for more events; as in 2ms\n"
 	      "  --spin=TIME        look so long before sleeping; or auto\n"
+	      "  --napi=TIME        have the kernel poll NICs so long before "
+	      "sleeping\n"
 	      "  --stats[=SIGNAL]   counters on standard error at exit, and on "
 	      "SIGNAL\n"
 	      "  --children=yes|no  also programs that PROGRAM executes "
