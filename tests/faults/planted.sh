@@ -128,7 +128,7 @@ plant leaks-a-group group.c \
 	';' \
 	$streams 'buffers: ENOMEM'
 plant hands-out-a-buffer-twice group.c \
-	'group->unused = group->buffers[i].next;' \
+	'group->unused = group->buffers[i].below;' \
 	';' \
 	$streams 'buffers: EPERM for ever'
 plant keeps-what-it-refused poll.c \

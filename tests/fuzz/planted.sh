@@ -100,8 +100,8 @@ plant not-re-armed poll.c \
 	"if (!(flags & IORING_CQE_F_MORE))$lf$tab$tab""p->state = IDLE;" \
 	'(void)flags;'
 plant no-retry-of-a-change poll.c \
-	'else if (res < 0)' \
-	'else if (res < 0 && res != -ENOENT)'
+	'else if (res < 0 && tag' \
+	'else if (res < 0 && res != -ENOENT && tag'
 plant stays-with-the-old-set poll.c \
 	'if (p->state != ARMED)' \
 	'if (p->state == ARMED || 1)'
