@@ -19,6 +19,7 @@ check_scripts = \
 	%D%/check-exports.sh \
 	%D%/check-header.sh \
 	%D%/check-layers.sh \
+	%D%/check-manual.sh \
 	%D%/check-mutants.sh \
 	%D%/check-static.sh \
 	%D%/daemon.sh \
