@@ -65,7 +65,8 @@ endif
 
 # All of these in one run; programs as they are, and daemons; see their texts.
 EXTRA_DIST += %D%/compare %D%/results.py %D%/daemons %D%/real \
-	%D%/row.py %D%/turns.sh
+	%D%/row.py %D%/turns.sh \
+	%D%/results/overview.svg %D%/results/results.md
 
 .PHONY: bench
 bench: $(bench_programs)
