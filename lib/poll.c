@@ -166,8 +166,10 @@ struct evr_fd {
 	bool is_reused; /* a restart meant a new file, the last time (trap b) */
 	unsigned char under_way; /* tag of a change that may be (trap i) */
 	bool is_asked;		 /* for its NIC's queue, since it was started */
-	const void *asker; /* watcher for whom the next change makes it an edge;
-			      compared, not looked at */
+	unsigned char nr_askers; /* and as many watchers as there were then */
+	const void *asker; /* newest watcher when evring_io_edge() was called:
+			      the next change makes it an edge if that is so
+			      still; compared, not looked at */
 };
 
 struct evr_poll {
@@ -664,8 +666,8 @@ static void change_fd(struct evr_poll *p, unsigned tag, int fd, int emask)
  *
  * Whatever libev wants of an fd may be for another file under this number, or
  * another watcher, who has not promised anything.  So it makes the fd level,
- * too, unless evring_io_edge() was called since the last time, for a watcher
- * that is still there.
+ * too, unless evring_io_edge() was called since the last time, and none was
+ * started after that.
  */
 
 static bool has_watcher(const struct evr_anfd *anfd, const void *watcher)
@@ -678,12 +680,33 @@ static bool has_watcher(const struct evr_anfd *anfd, const void *watcher)
 	return false;
 }
 
+enum { MAX_ASKERS = UCHAR_MAX };
+
+/* Or MAX_ASKERS + 1. */
+static unsigned nr_watchers(const struct evr_anfd *anfd)
+{
+	const struct ev_watcher_list *w;
+	unsigned nr = 0;
+
+	for (w = anfd->head; w && nr <= MAX_ASKERS; w = w->next)
+		nr++;
+	return nr;
+}
+
+/* libev puts the newest watcher first. */
+static bool has_new_watcher(const struct evr_fd *state,
+			    const struct evr_anfd *anfd)
+{
+	return anfd->head != state->asker ||
+	       nr_watchers(anfd) > state->nr_askers;
+}
+
 /* For emask. */
 static int take_edge(struct evr_poll *p, const struct evr_fd *state,
 		     const struct evr_anfd *anfd)
 {
 	if (evr_likely(!state->asker) || p->interval > 0. || /* trap j */
-	    !has_watcher(anfd, state->asker))
+	    has_new_watcher(state, anfd))
 		return 0;
 	p->has_edges = true;
 	return EVR_EMASK_EDGE;
@@ -750,7 +773,8 @@ int evr_poll_set_edge(struct evr_poll *p, int fd, const void *watcher)
 	state = fd_state(p, fd);
 	if (!state || !can_queue(p, anfd))
 		return 0; /* level will do */
-	state->asker = watcher;
+	state->asker = anfd->head;
+	state->nr_askers = (unsigned char)nr_watchers(anfd);
 	if (anfd->reify) {
 		have_libev_change(anfd);
 		return 0;

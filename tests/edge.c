@@ -427,6 +427,50 @@ START_TEST(second_watcher_ends_it)
 }
 END_TEST
 
+/* In the turn of the mark. */
+START_TEST(second_watcher_after_the_mark_ends_it)
+{
+	static const int events[] = { EV_READ, EV_WRITE, EV_READ | EV_WRITE };
+	struct file file, second;
+	size_t i;
+
+	new_loop(_i);
+	for (i = 0; i < ARRAY_SIZE(events); i++) {
+		open_file(&file, true);
+		mark(&file);
+		watch(&second, file.fd, events[i]);
+		ck_assert_level(&second);
+		ck_assert_level(&file);
+		ev_io_stop(loop, &file.io);
+		mark(&second);
+		watch(&file, second.fd, EV_READ);
+		ck_assert_level(&file);
+		mark(&file); /* now both have promised */
+		ck_assert_reports(&file, 1);
+		ck_assert_reports(&second, 0);
+		ev_io_stop(loop, &file.io);
+		ev_io_stop(loop, &second.io);
+		close(file.fd);
+	}
+	ev_loop_destroy(loop);
+}
+END_TEST
+
+START_TEST(mark_is_not_for_who_comes_in_between)
+{
+	struct file file, other;
+
+	new_loop(_i);
+	open_file(&file, true);
+	mark(&file);
+	ev_io_stop(loop, &file.io);
+	watch(&other, file.fd, EV_READ);
+	ev_io_start(loop, &file.io);
+	ck_assert_level(&other);
+	ev_loop_destroy(loop);
+}
+END_TEST
+
 START_TEST(detached_loop_has_none)
 {
 	struct file file, stopped;
@@ -1201,6 +1245,8 @@ static const struct {
 	{ "ends", &number_used_anew_has_no_edge, 1, false },
 	{ "ends", &number_used_anew_after_the_mark_has_no_edge, 1, false },
 	{ "ends", &second_watcher_ends_it, 1, false },
+	{ "ends", &second_watcher_after_the_mark_ends_it, 1, false },
+	{ "ends", &mark_is_not_for_who_comes_in_between, 1, false },
 	{ "ends", &detached_loop_has_none, 1, false },
 	{ "ends", &stopped_before_detach_is_level_after_it, 1, false },
 	{ "drops", &change_between_the_callbacks_loses_nothing, 1, false },
