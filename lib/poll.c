@@ -712,19 +712,29 @@ static int take_edge(struct evr_poll *p, const struct evr_fd *state,
 	return EVR_EMASK_EDGE;
 }
 
-/* Not by libev's backend, to which a file that was closed is a bug. */
+/*
+ * Not by libev's backend, to which a file that was closed is a bug.  Where it is
+ * not in the set it may be closed, which libev hears of if it did not yet; or
+ * the change that was to add it was cancelled.
+ */
 static void make_level(struct evr_poll *p, int fd)
 {
 	struct evr_anfd *anfd = evr_host_anfd(&p->host, fd);
 	unsigned want = want_of(anfd);
 	struct epoll_event event = { .events = epoll_mask(want) };
+	int home = evr_host_home(&p->host);
 
 	finish_change(p, fd);
 	if (!is_edge(anfd) || !want)
 		return;
 	event.data.u64 = data_of(anfd, fd);
-	if (epoll_ctl(evr_host_home(&p->host), EPOLL_CTL_MOD, fd, &event) < 0)
-		want = 0; /* it is not there */
+	if (epoll_ctl(home, EPOLL_CTL_MOD, fd, &event) < 0) {
+		if (anfd->reify)
+			have_libev_change(anfd);
+		if (anfd->reify || errno != ENOENT ||
+		    epoll_ctl(home, EPOLL_CTL_ADD, fd, &event) < 0)
+			want = 0;
+	}
 	set_emask(p, fd, (int)want);
 }
 

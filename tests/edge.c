@@ -628,6 +628,79 @@ START_TEST(look_of_libev_loses_nothing)
 }
 END_TEST
 
+static bool nobody_looks_any_more;
+
+/* Has the lock of the set most of the time. */
+static void *look_at_set(void *unused)
+{
+	char path[64], c;
+	int fd;
+
+	(void)unused;
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d",
+		 find_fd("anon_inode:[eventpoll]"));
+	while (!__atomic_load_n(&nobody_looks_any_more, __ATOMIC_RELAXED)) {
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		(void)!read(fd, &c, 1);
+		close(fd);
+	}
+	return NULL;
+}
+
+enum { NR_LATE = 200, NR_LATE_ROUNDS = 20 };
+
+static void hear_of_all(struct file *files, int nr)
+{
+	int i, k;
+
+	for (i = 0; i < nr; i++)
+		set_readable(&files[i]);
+	for (i = 0; i < nr; i++) {
+		for (k = 0; k < 100 && !files[i].nr_events; k++)
+			turn();
+		ck_assert_msg(files[i].nr_events > 0, "file %d of %d", i, nr);
+	}
+}
+
+/* Changes are made late then, and libev's backend looks before they are. */
+START_TEST(late_changes_are_not_lost)
+{
+	struct file files[NR_LATE], regular;
+	pthread_t thread;
+	int i, round, fd;
+
+	new_loop(_i);
+	for (i = 0; i < NR_LATE; i++) /* a long fdinfo */
+		open_edge(&files[i]);
+	for (i = 0; i < NR_LATE / 2; i++) {
+		ev_io_stop(loop, &files[i].io);
+		close(files[i].fd);
+	}
+	nobody_looks_any_more = false;
+	ck_assert(!pthread_create(&thread, NULL, look_at_set, NULL));
+	for (round = 0; round < NR_LATE_ROUNDS; round++) {
+		fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+		watch(&regular, fd, EV_READ);
+		turns();
+		ev_io_stop(loop, &regular.io);
+		for (i = 0; i < NR_LATE / 2; i++) {
+			open_file(&files[i], false);
+			mark(&files[i]);
+		}
+		turn();
+		hear_of_all(files, NR_LATE / 2);
+		for (i = 0; i < NR_LATE / 2; i++) {
+			ev_io_stop(loop, &files[i].io);
+			close(files[i].fd);
+		}
+		close(fd);
+	}
+	__atomic_store_n(&nobody_looks_any_more, true, __ATOMIC_RELAXED);
+	ck_assert(!pthread_join(thread, NULL));
+	ev_loop_destroy(loop);
+}
+END_TEST
+
 static pid_t parent;
 static int nr_to_fork; /* calls of the release callback */
 
@@ -1251,6 +1324,7 @@ static const struct {
 	{ "ends", &stopped_before_detach_is_level_after_it, 1, false },
 	{ "drops", &change_between_the_callbacks_loses_nothing, 1, false },
 	{ "drops", &look_of_libev_loses_nothing, 1, false },
+	{ "drops", &late_changes_are_not_lost, 1, false },
 	{ "drops", &child_takes_nothing, 1, true },
 	{ "drops", &child_has_all_that_is_ready, 1, true },
 	{ "drops", &child_changes_nothing_of_its_parent, 1, true },
