@@ -179,6 +179,7 @@ struct evr_poll {
 	bool lost;	  /* the ring is gone and could not be replaced */
 	bool hopeless;	  /* no memory for what a ring needs: to be lost */
 	bool broken;	  /* the ring asks what it should not: to be replaced */
+	bool is_set_parents; /* a child's, with a ring, that did not run yet */
 	bool has_lost_answers;	/* an operation may have ended unheard */
 	unsigned nr_unanswered; /* requests to cancel, when the ring goes */
 
@@ -773,8 +774,8 @@ int evr_poll_set_edge(struct evr_poll *p, int fd, const void *watcher)
 	struct evr_anfd *anfd;
 	struct evr_fd *state;
 
-	if (!p->lost && !evr_ring_is_mapped(&p->ring))
-		return 0; /* trap h: the set is the parent's */
+	if (p->is_set_parents || (!p->lost && !evr_ring_is_mapped(&p->ring)))
+		return 0; /* trap h */
 	if (!ready_ring(p) || fd < 0 || fd >= evr_host_nr_fds(&p->host))
 		return -EINVAL;
 	anfd = evr_host_anfd(&p->host, fd);
@@ -1273,6 +1274,7 @@ static void replace_ring(struct evr_poll *p)
 {
 	struct evr_ring_config config = p->ring.config;
 
+	p->is_set_parents |= !evr_ring_is_mapped(&p->ring);
 	drop_ring(p);
 	p->broken = false;
 	p->has_lost_answers = false;
@@ -1950,6 +1952,7 @@ bool evr_poll_turn(struct evr_poll *p, double timeout)
 	p->called = false;
 	p->has_told = false;
 	is_ready = ready_ring(p); /* a ring that goes ends its operations */
+	p->is_set_parents = false; /* libev has made a new one */
 	p->nr_reported += evr_flight_is_pending(&p->flight);
 	if (evr_likely(is_ready)) {
 		begin_messages(p);

@@ -783,6 +783,7 @@ static int destroy_there(void *arg)
 
 	mark(file);
 	child_assert(evring_reserve(loop, 1) == 0); /* makes a ring */
+	mark(file);
 	ev_loop_destroy(loop);
 	return 0;
 }
