@@ -1967,8 +1967,9 @@ bool evr_poll_turn(struct evr_poll *p, double timeout)
 	end_messages(p);
 	p->stats->waits_avoided += !p->called;
 	report_always(p);
-	if (evr_unlikely(p->hand_over || is_refusal(r)))
-		let_libev_look(p, r, timeout);
+	if (evr_unlikely(p->hand_over || is_refusal(r)) &&
+	    (!is_ready || p->lost || evr_ring_is_mapped(&p->ring)))
+		let_libev_look(p, r, timeout); /* not in a child: trap h */
 	return !p->lost;
 }
 
