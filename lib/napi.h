@@ -32,10 +32,10 @@ static inline bool evr_napi_is_on(const struct evr_napi *napi)
 	return napi->usec;
 }
 
-/* The next ring knows nothing. */
+/* The next ring knows nothing; that it was switched off may be untold. */
 static inline void evr_napi_forget_ring(struct evr_napi *napi)
 {
-	napi->is_due = evr_napi_is_on(napi);
+	napi->is_due |= evr_napi_is_on(napi);
 }
 
 /* Is evr_napi_tell() to be called before the next wait? */

@@ -1259,6 +1259,7 @@ void evr_poll_free(struct evr_poll *p)
 		return;
 	if (!p->lost)
 		drop_ring(p);
+	p->stats->napi_queues = 0;
 	evr_flight_invoke(&p->flight);
 	evr_flight_exit(&p->flight);
 	evr_ports_end_now(&p->ports);

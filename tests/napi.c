@@ -448,6 +448,48 @@ START_TEST(a_new_ring_knows_time_and_queues)
 }
 END_TEST
 
+static void *turn_in_thread(void *arg)
+{
+	ev_run(((struct end *)arg)->loop, EVRUN_NOWAIT);
+	return NULL;
+}
+
+START_TEST(switched_off_before_a_new_ring_is_off)
+{
+	pthread_t thread;
+	struct end end;
+
+	init_end(&end, NULL, 50e-6);
+	answer = 1000;
+	pass_byte(&end);
+	ck_assert_uint_eq(nr_queues(end.loop), 1);
+	ck_assert_int_eq(evring_set_napi(end.loop, 0.), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, turn_in_thread, &end),
+			 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_uint_eq(nr_queues(end.loop), 0);
+	exit_end(&end);
+}
+END_TEST
+
+START_TEST(detached_loop_polls_nothing)
+{
+	struct evring_stats stats;
+	struct evring_config config = { .napi = 50e-6, .stats = &stats };
+	struct end end;
+
+	init_end(&end, NULL, 0.);
+	ck_assert_int_eq(evring_detach(end.loop), 0);
+	ck_assert_int_eq(evring_attach(end.loop, &config), 0);
+	answer = 1000;
+	pass_byte(&end);
+	ck_assert_uint_eq(stats.napi_queues, 1);
+	ck_assert_int_eq(evring_detach(end.loop), 0);
+	ck_assert_uint_eq(stats.napi_queues, 0);
+	exit_end(&end);
+}
+END_TEST
+
 START_TEST(the_oldest_queue_gives_way)
 {
 	struct evring_stats stats = { 0 };
@@ -692,6 +734,8 @@ static void add_sockets(TCase *tcase, const char *without)
 			 without);
 	add_or_leave_out(tcase, all_are_asked_when_it_is_switched_on, without);
 	add_or_leave_out(tcase, a_new_ring_knows_time_and_queues, without);
+	add_or_leave_out(tcase, switched_off_before_a_new_ring_is_off, without);
+	add_or_leave_out(tcase, detached_loop_polls_nothing, without);
 	add_or_leave_out(tcase, the_oldest_queue_gives_way, without);
 	add_loop_or_leave_out(tcase, what_an_operation_receives_from_is_asked,
 			      5, without);
