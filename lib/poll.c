@@ -805,7 +805,7 @@ static void start_fd(struct evr_poll *p, struct evr_fd *state, int fd, int oev,
 
 	notice_new_set(p, state, anfd);
 	set_watched(p, state, true);
-	state->is_asked &= is_same_file(oev, nev);
+	state->is_asked &= is_same_file(oev, nev) && can_queue(p, anfd);
 	if (can_queue(p, anfd))
 		change_fd(p, tag, fd, nev | take_edge(p, state, anfd));
 	else
@@ -827,6 +827,7 @@ static unsigned other_guess(struct evr_fd *state, unsigned tag, int res)
 {
 	if (tag == TAG_MOD && res == -ENOENT) {
 		state->is_reused = true;
+		state->is_asked = false;
 		return TAG_ADD | TAG_RETRY;
 	}
 	if (tag == TAG_ADD && res == -EEXIST) {
@@ -1444,7 +1445,9 @@ static void ask_for_queues(struct evr_poll *p, unsigned nr)
 	for (i = 0; i < nr; i++) {
 		fd = (int)(uint32_t)p->events[i].data.u64;
 		if (!(p->events[i].events & EPOLLIN) || fd < 0 ||
-		    fd >= p->nr_fds || p->fds[fd].is_asked)
+		    fd >= p->nr_fds || p->fds[fd].is_asked ||
+		    evr_host_anfd(&p->host, fd)->egen !=
+			    (uint32_t)(p->events[i].data.u64 >> 32))
 			continue;
 		p->fds[fd].is_asked = true;
 		evr_napi_ask(&p->napi, &p->ring, fd);

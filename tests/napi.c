@@ -380,6 +380,29 @@ START_TEST(another_file_by_the_same_number_is_asked)
 }
 END_TEST
 
+/* In one turn, and whoever watches it wants other events than before. */
+START_TEST(another_file_with_other_events_is_asked)
+{
+	struct end end;
+	int fds[2];
+
+	init_end(&end, masks[_i], 50e-6);
+	answer = 1000;
+	pass_byte(&end);
+	ev_io_stop(end.loop, &end.io);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	ck_assert_int_eq(dup2(fds[0], end.fds[0]), end.fds[0]);
+	ck_assert_int_eq(dup2(fds[1], end.fds[1]), end.fds[1]);
+	ev_io_set(&end.io, end.fds[0], EV_READ | EV_WRITE);
+	ev_io_start(end.loop, &end.io);
+	answer = 1001;
+	pass_byte(&end);
+	ck_assert_int_eq(nr_asked, 2);
+	ck_assert_uint_eq(nr_queues(end.loop), 2);
+	exit_end(&end);
+}
+END_TEST
+
 START_TEST(all_are_asked_when_it_is_switched_on)
 {
 	struct end end;
@@ -732,6 +755,8 @@ static void add_sockets(TCase *tcase, const char *without)
 			      ARRAY_SIZE(masks), without);
 	add_or_leave_out(tcase, another_file_by_the_same_number_is_asked,
 			 without);
+	add_loop_or_leave_out(tcase, another_file_with_other_events_is_asked,
+			      ARRAY_SIZE(masks), without);
 	add_or_leave_out(tcase, all_are_asked_when_it_is_switched_on, without);
 	add_or_leave_out(tcase, a_new_ring_knows_time_and_queues, without);
 	add_or_leave_out(tcase, switched_off_before_a_new_ring_is_off, without);
