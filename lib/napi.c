@@ -122,6 +122,8 @@ static bool is_receiving(const struct io_uring_sqe *sqe)
 	case IORING_OP_POLL_ADD:
 	case IORING_OP_READ:
 	case IORING_OP_READV:
+	case IORING_OP_READ_FIXED:
+	case IORING_OP_READ_MULTISHOT:
 	case IORING_OP_RECV:
 	case IORING_OP_RECVMSG:
 		return !(sqe->flags & IOSQE_FIXED_FILE);

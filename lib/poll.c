@@ -1991,6 +1991,15 @@ static int ready_guarded_ring(struct evr_poll *p)
 	return evr_ring_guard(&p->ring, p->nr_files);
 }
 
+/* What is submitted before the turn is asked before: the SQ will be, if it has
+   not as much space. */
+static void ask_before_flush(struct evr_poll *p, unsigned nr)
+{
+	if (evr_unlikely(evr_napi_is_on(&p->napi)) &&
+	    evr_ring_space(&p->ring) < nr)
+		evr_napi_tell(&p->napi, &p->ring);
+}
+
 /* Room for its last completion, and one for any other. */
 int evr_poll_start(struct evr_poll *p, struct evring_op *op,
 		   struct io_uring_sqe **ret_sqe)
@@ -2002,6 +2011,7 @@ int evr_poll_start(struct evr_poll *p, struct evring_op *op,
 		return r;
 	if (evr_unlikely(evr_flight_reserve(&p->flight, 2) < 2))
 		return -ENOMEM;
+	ask_before_flush(p, 1);
 	sqe = evr_ring_get_sqe(&p->ring);
 	if (evr_unlikely(!sqe))
 		return -EAGAIN;
@@ -2058,6 +2068,7 @@ int evr_poll_reserve(struct evr_poll *p, unsigned nr)
 {
 	if (!ready_ring(p))
 		return -ENXIO;
+	ask_before_flush(p, nr);
 	return evr_ring_reserve(&p->ring, nr);
 }
 

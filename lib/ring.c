@@ -665,6 +665,11 @@ int evr_ring_reserve(struct evr_ring *ring, unsigned nr)
 							 : 0;
 }
 
+unsigned evr_ring_space(const struct evr_ring *ring)
+{
+	return io_uring_sq_space_left(&ring->uring);
+}
+
 unsigned evr_ring_sqe_index(const struct evr_ring *ring,
 			    const struct io_uring_sqe *sqe)
 {

@@ -146,6 +146,9 @@ struct io_uring_sqe *evr_ring_get_sqe(struct evr_ring *ring);
  */
 int evr_ring_reserve(struct evr_ring *ring, unsigned nr);
 
+/* How many SQEs there are before the SQ is full. */
+unsigned evr_ring_space(const struct evr_ring *ring);
+
 /* Which slot of the SQ this is: 0 to evr_ring_entries() - 1. */
 unsigned evr_ring_sqe_index(const struct evr_ring *ring,
 			    const struct io_uring_sqe *sqe);

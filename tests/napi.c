@@ -595,6 +595,39 @@ START_TEST(what_an_operation_receives_from_is_asked)
 }
 END_TEST
 
+static void ignore_op(struct ev_loop *loop, struct evring_op *op, int revents)
+{
+	(void)loop;
+	(void)op;
+	(void)revents;
+}
+
+/* More than the SQ takes. */
+START_TEST(all_that_receive_are_asked)
+{
+	struct evring_config config = { .entries = 8, .napi = 50e-6 };
+	struct evring_op ops[20];
+	struct io_uring_sqe *sqe;
+	struct end end;
+	char bytes[20];
+	int i;
+
+	end.loop = new_loop();
+	ck_assert_int_eq(evring_attach(end.loop, &config), 0);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, end.fds), 0);
+	for (i = 0; i < 20; i++) {
+		answer = 1000 + (unsigned)i;
+		evring_op_init(&ops[i], ignore_op);
+		sqe = evring_op_start(end.loop, &ops[i]);
+		ck_assert_ptr_nonnull(sqe);
+		io_uring_prep_recv(sqe, end.fds[0], &bytes[i], 1, 0);
+	}
+	ev_run(end.loop, EVRUN_NOWAIT);
+	ck_assert_int_eq(nr_asked, 20);
+	exit_end(&end);
+}
+END_TEST
+
 /*
  * packets
  */
@@ -764,6 +797,7 @@ static void add_sockets(TCase *tcase, const char *without)
 	add_or_leave_out(tcase, the_oldest_queue_gives_way, without);
 	add_loop_or_leave_out(tcase, what_an_operation_receives_from_is_asked,
 			      5, without);
+	add_or_leave_out(tcase, all_that_receive_are_asked, without);
 }
 
 static void add_packets(TCase *tcase, const char *without)
