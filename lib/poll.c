@@ -776,10 +776,12 @@ int evr_poll_set_edge(struct evr_poll *p, int fd, const void *watcher)
 
 	if (p->is_set_parents || (!p->lost && !evr_ring_is_mapped(&p->ring)))
 		return 0; /* trap h */
-	if (!ready_ring(p) || fd < 0 || fd >= evr_host_nr_fds(&p->host))
+	if (p->lost || fd < 0 || fd >= evr_host_nr_fds(&p->host))
 		return -EINVAL;
 	anfd = evr_host_anfd(&p->host, fd);
 	if (!has_watcher(anfd, watcher))
+		return -EINVAL;
+	if (!anfd->reify && !ready_ring(p)) /* else it may be any thread's */
 		return -EINVAL;
 	state = fd_state(p, fd);
 	if (!state || !can_queue(p, anfd))

@@ -256,6 +256,34 @@ START_TEST(mark_with_the_start_costs_no_request)
 }
 END_TEST
 
+static void *mark_there(void *file)
+{
+	mark(file);
+	return NULL;
+}
+
+/* As where pending watchers are invoked by another thread than polls. */
+START_TEST(mark_with_the_start_wants_no_ring)
+{
+	struct evring_stats stats;
+	struct file file, old;
+	pthread_t thread;
+
+	new_loop(_i);
+	open_edge(&old);
+	set_readable(&old);
+	ck_assert_reports(&old, 1);
+	open_file(&file, true);
+	ck_assert(!pthread_create(&thread, NULL, mark_there, &file));
+	ck_assert(!pthread_join(thread, NULL));
+	ck_assert_reports(&file, 1);
+	ck_assert_reports(&old, 0);
+	ck_assert_int_eq(evring_stats(loop, &stats), 0);
+	ck_assert_uint_eq(stats.ring_rebuilds, 0);
+	ev_loop_destroy(loop);
+}
+END_TEST
+
 START_TEST(writers_have_edges)
 {
 	char buffer[4096] = { 0 };
@@ -1311,6 +1339,7 @@ static const struct {
 	{ "edges", &what_is_ready_when_asked_for_is_reported, 1, false },
 	{ "edges", &level_becomes_edge, 1, false },
 	{ "edges", &mark_with_the_start_costs_no_request, 1, false },
+	{ "edges", &mark_with_the_start_wants_no_ring, 1, false },
 	{ "edges", &writers_have_edges, 1, false },
 	{ "edges", &regular_file_is_always_ready, 1, false },
 	{ "edges", &watchers_that_are_not_there_are_refused, 1, false },
