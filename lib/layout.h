@@ -115,6 +115,13 @@ static inline void evr_host_acquire(const struct evr_host *host)
 		cb(host->loop);
 }
 
+/* May others have the loop while it waits? */
+static inline bool evr_host_is_shared(const struct evr_host *host)
+{
+	return *evr_field(host, evr_loop_cb *, release_cb) ||
+	       *evr_field(host, evr_loop_cb *, acquire_cb);
+}
+
 /* libev's own backend. */
 static inline void evr_host_modify(const struct evr_host *host, int fd, int oev,
 				   int nev)

@@ -1629,7 +1629,8 @@ static bool arm(struct evr_poll *p)
 static void acquire(struct evr_poll *p)
 {
 	evr_host_acquire(&p->host);
-	if (evr_unlikely(p->has_edges && p->has_told))
+	if (evr_unlikely(p->has_edges && p->has_told) &&
+	    evr_host_is_shared(&p->host))
 		ask_where_changed(p);
 }
 
