@@ -32,6 +32,10 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
+/* Below the number of CPUs that a kernel is built for (8192 in distributions)
+   are no queues, and it takes none. */
+enum { FIRST_ID = 1 << 20 };
+
 static int nr_asked;
 static unsigned answer; /* made up; 0: what the socket says */
 
@@ -349,12 +353,12 @@ START_TEST(a_watched_socket_is_asked_once)
 	int i;
 
 	init_end(&end, masks[_i], 50e-6);
-	answer = 1000;
+	answer = FIRST_ID;
 	for (i = 0; i < 3; i++)
 		pass_byte(&end);
 	ck_assert_int_eq(nr_asked, 1);
 	ck_assert_uint_eq(nr_queues(end.loop), 1);
-	ck_assert(remove_queue(1000));
+	ck_assert(remove_queue(FIRST_ID));
 	exit_end(&end);
 }
 END_TEST
@@ -365,14 +369,14 @@ START_TEST(another_file_by_the_same_number_is_asked)
 	int fds[2];
 
 	init_end(&end, NULL, 50e-6);
-	answer = 1000;
+	answer = FIRST_ID;
 	pass_byte(&end);
 	ev_io_stop(end.loop, &end.io);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
 	ck_assert_int_eq(dup2(fds[0], end.fds[0]), end.fds[0]);
 	ck_assert_int_eq(dup2(fds[1], end.fds[1]), end.fds[1]);
 	watch(&end);
-	answer = 1001;
+	answer = FIRST_ID + 1;
 	pass_byte(&end);
 	ck_assert_int_eq(nr_asked, 2);
 	ck_assert_uint_eq(nr_queues(end.loop), 2);
@@ -387,7 +391,7 @@ START_TEST(another_file_with_other_events_is_asked)
 	int fds[2];
 
 	init_end(&end, masks[_i], 50e-6);
-	answer = 1000;
+	answer = FIRST_ID;
 	pass_byte(&end);
 	ev_io_stop(end.loop, &end.io);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
@@ -395,7 +399,7 @@ START_TEST(another_file_with_other_events_is_asked)
 	ck_assert_int_eq(dup2(fds[1], end.fds[1]), end.fds[1]);
 	ev_io_set(&end.io, end.fds[0], EV_READ | EV_WRITE);
 	ev_io_start(end.loop, &end.io);
-	answer = 1001;
+	answer = FIRST_ID + 1;
 	pass_byte(&end);
 	ck_assert_int_eq(nr_asked, 2);
 	ck_assert_uint_eq(nr_queues(end.loop), 2);
@@ -408,7 +412,7 @@ START_TEST(all_are_asked_when_it_is_switched_on)
 	struct end end;
 
 	init_end(&end, NULL, 50e-6);
-	answer = 1000;
+	answer = FIRST_ID;
 	pass_byte(&end);
 	ck_assert_int_eq(evring_set_napi(end.loop, 0.), 0);
 	pass_byte(&end);
@@ -420,20 +424,20 @@ START_TEST(all_are_asked_when_it_is_switched_on)
 	pass_byte(&end);
 	ck_assert_uint_eq(nr_queues(end.loop), 1);
 	ck_assert_int_eq(nr_asked, 2);
-	ck_assert(remove_queue(1000));
+	ck_assert(remove_queue(FIRST_ID));
 	ck_assert_uint_eq(end_polling(), 30);
 	exit_end(&end);
 }
 END_TEST
 
-/* That the ring knows queue 1000, and nothing of it twice. */
+/* That the ring knows the first queue, and nothing of it twice. */
 static int knows_queue(void *arg)
 {
 	struct end *end = arg;
 
 	ev_run(end->loop, EVRUN_NOWAIT);
 	child_assert(nr_queues(end->loop) == 1);
-	child_assert(remove_queue(1000));
+	child_assert(remove_queue(FIRST_ID));
 	child_assert(end_polling() == 50);
 	return 0;
 }
@@ -459,7 +463,7 @@ START_TEST(a_new_ring_knows_time_and_queues)
 	struct end end;
 
 	init_end(&end, NULL, 50e-6);
-	answer = 1000;
+	answer = FIRST_ID;
 	pass_byte(&end);
 	ck_assert_int_eq(run_in_child(knows_queue_as_child, &end), 0);
 	ck_assert_int_eq(
@@ -483,7 +487,7 @@ START_TEST(switched_off_before_a_new_ring_is_off)
 	struct end end;
 
 	init_end(&end, NULL, 50e-6);
-	answer = 1000;
+	answer = FIRST_ID;
 	pass_byte(&end);
 	ck_assert_uint_eq(nr_queues(end.loop), 1);
 	ck_assert_int_eq(evring_set_napi(end.loop, 0.), 0);
@@ -504,7 +508,7 @@ START_TEST(detached_loop_polls_nothing)
 	init_end(&end, NULL, 0.);
 	ck_assert_int_eq(evring_detach(end.loop), 0);
 	ck_assert_int_eq(evring_attach(end.loop, &config), 0);
-	answer = 1000;
+	answer = FIRST_ID;
 	pass_byte(&end);
 	ck_assert_uint_eq(stats.napi_queues, 1);
 	ck_assert_int_eq(evring_detach(end.loop), 0);
@@ -528,13 +532,13 @@ START_TEST(the_oldest_queue_gives_way)
 	evr_napi_set(&napi, 50e-6);
 	evr_napi_tell(&napi, &ring);
 	for (i = 0; i < EVR_NAPI_QUEUES + 2; i++) {
-		answer = 1000 + i;
+		answer = FIRST_ID + i;
 		evr_napi_ask(&napi, &ring, fds[0]);
 		evr_napi_ask(&napi, &ring, fds[0]);
 	}
 	ck_assert_uint_eq(stats.napi_queues, EVR_NAPI_QUEUES);
 	for (i = 0; i < EVR_NAPI_QUEUES + 2; i++)
-		ck_assert_int_eq(remove_queue(1000 + i), i >= 2);
+		ck_assert_int_eq(remove_queue(FIRST_ID + i), i >= 2);
 	evr_ring_exit(&ring);
 }
 END_TEST
@@ -583,14 +587,14 @@ START_TEST(what_an_operation_receives_from_is_asked)
 
 	init_end(&end, NULL, 50e-6);
 	ev_io_stop(end.loop, &end.io);
-	answer = 1000;
+	answer = FIRST_ID;
 	evring_op_init(&op, op_done);
 	sqe = evring_op_start(end.loop, &op);
 	ck_assert_ptr_nonnull(sqe);
 	prep_op(sqe, _i, end.fds[0], &byte);
 	pass_byte(&end);
 	ck_assert_int_eq(nr_asked, 1);
-	ck_assert(remove_queue(1000));
+	ck_assert(remove_queue(FIRST_ID));
 	exit_end(&end);
 }
 END_TEST
@@ -616,7 +620,7 @@ START_TEST(all_that_receive_are_asked)
 	ck_assert_int_eq(evring_attach(end.loop, &config), 0);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, end.fds), 0);
 	for (i = 0; i < 20; i++) {
-		answer = 1000 + (unsigned)i;
+		answer = FIRST_ID + (unsigned)i;
 		evring_op_init(&ops[i], ignore_op);
 		sqe = evring_op_start(end.loop, &ops[i]);
 		ck_assert_ptr_nonnull(sqe);
