@@ -728,6 +728,7 @@ static void make_level(struct evr_poll *p, int fd)
 	finish_change(p, fd);
 	if (!is_edge(anfd) || !want)
 		return;
+	anfd->egen++; /* a change of another thread's may come after this one */
 	event.data.u64 = data_of(anfd, fd);
 	if (epoll_ctl(home, EPOLL_CTL_MOD, fd, &event) < 0) {
 		if (anfd->reify)
