@@ -310,8 +310,10 @@ int evring_set_spin(struct ev_loop *loop, double seconds);
  * to reporting while the fd is ready, without a word, whenever something is out
  * of the ordinary (a fork, a new ring, a change that was refused).  So it does
  *
- *   - when the fd is stopped or closed, when its watchers want other events
- *     than before, and when one is started after ev_io_init() or ev_io_set():
+ *   - when the fd is closed, or nobody watches it when a turn begins (who is
+ *     stopped and started before that goes on as it was), when its watchers
+ *     want other events than before, and when one is started after
+ *     ev_io_init() or ev_io_set():
  *     the fd may be another file then, and who watches it has promised nothing
  *     (only an ev_io that is used anew for the same number within a turn still
  *     has the promise of this turn)
