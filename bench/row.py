@@ -60,7 +60,7 @@ def main():
                     for words in sys.argv[end + 1:])
     if row["unit"] == "1/s":
         row["unit"] = "us"
-        values, base = ([1e6 / value for value in series]
+        values, base = ([1e6 / value for value in series if value]
                         for series in (values, base))
     row |= ratios_of(values, base)
     row |= {name: quantile(values, share)

@@ -310,13 +310,12 @@ int evring_set_spin(struct ev_loop *loop, double seconds);
  * to reporting while the fd is ready, without a word, whenever something is out
  * of the ordinary (a fork, a new ring, a change that was refused).  So it does
  *
- *   - when the fd is closed, or nobody watches it when a turn begins (who is
- *     stopped and started before that goes on as it was), when its watchers
- *     want other events than before, and when one is started after
- *     ev_io_init() or ev_io_set():
- *     the fd may be another file then, and who watches it has promised nothing
- *     (only an ev_io that is used anew for the same number within a turn still
- *     has the promise of this turn)
+ *   - when the fd is closed, or nobody watches it when a turn begins; who is
+ *     stopped and started before that goes on as it was
+ *   - when its watchers want other events than before, and when one is started
+ *     after ev_io_init() or ev_io_set(): the fd may be another file then, and
+ *     who watches it has promised nothing (only an ev_io that is used anew for
+ *     the same number within a turn still has the promise of this turn)
  *   - when the loop is detached or loses its ring
  *   - while the loop collects, see above
  *   - always on Linux before 6.0, and where epoll changes in the ring are
@@ -484,8 +483,9 @@ static inline void evring_op_init(struct evring_op *op,
  *
  * Linked requests (IOSQE_IO_LINK) are started one after the other, after
  * evring_reserve(); in between nothing else that makes a request may be called,
- * evring_op_cancel() and the watchers of evring-net.h included, and the last of
- * them is not to have the flag: what evring submits next would be linked to it.
+ * evring_op_cancel(), evring_io_edge() and the watchers of evring-net.h
+ * included, and the last of them is not to have the flag: what evring submits
+ * next would be linked to it.
  * An entry left as it is does nothing (IORING_OP_NOP).
  *
  * May be called from callbacks, also from the one of its own last event; not

@@ -714,8 +714,8 @@ static int take_edge(struct evr_poll *p, const struct evr_fd *state,
 }
 
 /*
- * Not by libev's backend, to which a file that was closed is a bug.  Where it is
- * not in the set it may be closed, which libev hears of if it did not yet; or
+ * Not by libev's backend, to which a file that was closed is a bug.  One that
+ * is not in the set may be closed, which libev hears of if it did not yet; or
  * the change that was to add it was cancelled.
  */
 static void make_level(struct evr_poll *p, int fd)
@@ -1959,7 +1959,7 @@ bool evr_poll_turn(struct evr_poll *p, double timeout)
 	p->hand_over = false;
 	p->called = false;
 	p->has_told = false;
-	is_ready = ready_ring(p); /* a ring that goes ends its operations */
+	is_ready = ready_ring(p);  /* a ring that goes ends its operations */
 	p->is_set_parents = false; /* libev has made a new one */
 	p->nr_reported += evr_flight_is_pending(&p->flight);
 	if (evr_likely(is_ready)) {
