@@ -186,6 +186,12 @@ static void print_server(const struct echo_server *server,
 	write_rows(server, figures, base);
 }
 
+/* For so many requests, and the tenths beside them. */
+static void expect_end(unsigned nr)
+{
+	bench_deadline(120 + (unsigned)(1.2e-6 * pause_us * nr));
+}
+
 static void run(void)
 {
 	unsigned nr = bench_common.quick ? nr_requests / 10 : nr_requests;
@@ -199,7 +205,7 @@ static void run(void)
 	for (round = 0; round < bench_common.rounds; round++)
 		for (i = 0; i < NR_SERVERS; i++) {
 			k = (round + i) % NR_SERVERS;
-			bench_deadline(120);
+			expect_end(nr);
 			measure(servers[k], nr, counts_calls, &figures[k]);
 		}
 	for (i = 0; i < NR_SERVERS; i++)
@@ -218,7 +224,7 @@ static void run_outside(void)
 	struct bench_series times;
 	int fd = echo_connect(&to);
 
-	bench_deadline(120);
+	expect_end(nr_requests);
 	bench_series_init(&times, nr_requests);
 	ask_often(fd, nr_requests / 10, &times);
 	ask_often(fd, nr_requests, &times);

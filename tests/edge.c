@@ -402,34 +402,36 @@ START_TEST(stop_without_a_turn_does_not)
 END_TEST
 
 /* All in one turn, as a server does that closes and accepts. */
+static void use_number_anew(struct file *file)
+{
+	struct file other;
+
+	ev_io_stop(loop, &file->io);
+	close(file->fd);
+	open_file(&other, true);
+	ck_assert_int_eq(other.fd, file->fd);
+	ck_assert_level(&other);
+	ev_loop_destroy(loop);
+}
+
 START_TEST(number_used_anew_has_no_edge)
 {
-	struct file file, other;
+	struct file file;
 
 	new_loop(_i);
 	open_edge(&file);
-	ev_io_stop(loop, &file.io);
-	close(file.fd);
-	open_file(&other, true);
-	ck_assert_int_eq(other.fd, file.fd);
-	ck_assert_level(&other);
-	ev_loop_destroy(loop);
+	use_number_anew(&file);
 }
 END_TEST
 
 START_TEST(number_used_anew_after_the_mark_has_no_edge)
 {
-	struct file file, other;
+	struct file file;
 
 	new_loop(_i);
 	open_file(&file, false);
 	mark(&file);
-	ev_io_stop(loop, &file.io);
-	close(file.fd);
-	open_file(&other, true);
-	ck_assert_int_eq(other.fd, file.fd);
-	ck_assert_level(&other);
-	ev_loop_destroy(loop);
+	use_number_anew(&file);
 }
 END_TEST
 

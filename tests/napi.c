@@ -363,24 +363,36 @@ START_TEST(a_watched_socket_is_asked_once)
 }
 END_TEST
 
+/* It is asked, and then there is another file by its number. */
+static void replace_file(struct end *end)
+{
+	int fds[2];
+
+	answer = FIRST_ID;
+	pass_byte(end);
+	ev_io_stop(end->loop, &end->io);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	ck_assert_int_eq(dup2(fds[0], end->fds[0]), end->fds[0]);
+	ck_assert_int_eq(dup2(fds[1], end->fds[1]), end->fds[1]);
+}
+
+static void check_it_is_asked_too(struct end *end)
+{
+	answer = FIRST_ID + 1;
+	pass_byte(end);
+	ck_assert_int_eq(nr_asked, 2);
+	ck_assert_uint_eq(nr_queues(end->loop), 2);
+	exit_end(end);
+}
+
 START_TEST(another_file_by_the_same_number_is_asked)
 {
 	struct end end;
-	int fds[2];
 
 	init_end(&end, NULL, 50e-6);
-	answer = FIRST_ID;
-	pass_byte(&end);
-	ev_io_stop(end.loop, &end.io);
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-	ck_assert_int_eq(dup2(fds[0], end.fds[0]), end.fds[0]);
-	ck_assert_int_eq(dup2(fds[1], end.fds[1]), end.fds[1]);
+	replace_file(&end);
 	watch(&end);
-	answer = FIRST_ID + 1;
-	pass_byte(&end);
-	ck_assert_int_eq(nr_asked, 2);
-	ck_assert_uint_eq(nr_queues(end.loop), 2);
-	exit_end(&end);
+	check_it_is_asked_too(&end);
 }
 END_TEST
 
@@ -388,22 +400,12 @@ END_TEST
 START_TEST(another_file_with_other_events_is_asked)
 {
 	struct end end;
-	int fds[2];
 
 	init_end(&end, masks[_i], 50e-6);
-	answer = FIRST_ID;
-	pass_byte(&end);
-	ev_io_stop(end.loop, &end.io);
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-	ck_assert_int_eq(dup2(fds[0], end.fds[0]), end.fds[0]);
-	ck_assert_int_eq(dup2(fds[1], end.fds[1]), end.fds[1]);
+	replace_file(&end);
 	ev_io_set(&end.io, end.fds[0], EV_READ | EV_WRITE);
 	ev_io_start(end.loop, &end.io);
-	answer = FIRST_ID + 1;
-	pass_byte(&end);
-	ck_assert_int_eq(nr_asked, 2);
-	ck_assert_uint_eq(nr_queues(end.loop), 2);
-	exit_end(&end);
+	check_it_is_asked_too(&end);
 }
 END_TEST
 
