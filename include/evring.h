@@ -209,8 +209,8 @@ struct ev_loop *evring_loop_new(unsigned flags,
 
 /*
  * The same for the default loop: ev_default_loop (flags), then attach.  A
- * default loop that was attached before (not with EVRING_GIVE_WAY) is returned
- * unchanged, config unread.
+ * default loop that is attached (not with EVRING_GIVE_WAY) is returned
+ * unchanged, config unread; one that lost its ring is attached again.
  * When attach is refused, a default loop which this call made is destroyed
  * again; one that existed is left alone.
  */
