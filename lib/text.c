@@ -86,7 +86,11 @@ EVR_API const char *evring_tier_name(enum evring_tier tier)
 	}
 }
 
+#define TEXT_OF(number) #number
+#define DOTTED(a, b, c) TEXT_OF(a) "." TEXT_OF(b) "." TEXT_OF(c)
+
 EVR_API const char *evring_version(void)
 {
-	return VERSION;
+	return DOTTED(EVRING_VERSION_MAJOR, EVRING_VERSION_MINOR,
+		      EVRING_VERSION_PATCH);
 }

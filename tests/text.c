@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <evring.h>
-#include <stdio.h>
 #include <string.h>
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
@@ -83,13 +82,10 @@ START_TEST(tiers_have_names)
 }
 END_TEST
 
-START_TEST(version_is_that_of_the_header)
+/* The library takes it from the header: the two agree. */
+START_TEST(version_is_that_of_configure)
 {
-	char version[32];
-
-	snprintf(version, sizeof(version), "%d.%d.%d", EVRING_VERSION_MAJOR,
-		 EVRING_VERSION_MINOR, EVRING_VERSION_PATCH);
-	ck_assert_str_eq(evring_version(), version);
+	ck_assert_str_eq(evring_version(), VERSION);
 }
 END_TEST
 
@@ -104,7 +100,7 @@ Suite *make_suite(void)
 			    (int)ARRAY_SIZE(errors));
 	tcase_add_test(tcase, every_number_has_a_text);
 	tcase_add_test(tcase, tiers_have_names);
-	tcase_add_test(tcase, version_is_that_of_the_header);
+	tcase_add_test(tcase, version_is_that_of_configure);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
