@@ -26,7 +26,7 @@
  *   POLLING   -> ACCEPTING  [waiting_ended]
  *   PAUSED    -> ACCEPTING  [waiting_ended]
  *   ACCEPTING -> ENDING     [end_after]
- *   any       -> idle       [end]
+ *   any       -> idle       [end_accept]
  *
  * Invariants:
  *
@@ -46,11 +46,12 @@
 #include "bind.h"
 #include "op.h"
 
-enum state { ACCEPTING, POLLING, PAUSED, ENDING };
+enum accept_state { ACCEPTING, POLLING, PAUSED, ENDING };
 
 enum { KNOWN_FLAGS = SOCK_CLOEXEC | SOCK_NONBLOCK };
 
-static const double DEFAULT_PAUSE = 0.1, MIN_PAUSE = 0.001, MAX_PAUSE = 1e9;
+static const double DEFAULT_PAUSE = 0.1, SHORTEST_PAUSE = 0.001,
+		    LONGEST_PAUSE = 1e9;
 
 static_assert(sizeof(struct __kernel_timespec) ==
 		      sizeof(((struct evring_accept *)NULL)->time),
@@ -81,7 +82,8 @@ static void prep_accept(struct ev_loop *loop,
 
 static bool is_pause(double seconds)
 {
-	return seconds == 0. || (seconds >= MIN_PAUSE && seconds <= MAX_PAUSE);
+	return seconds == 0. ||
+	       (seconds >= SHORTEST_PAUSE && seconds <= LONGEST_PAUSE);
 }
 
 static void prep_pause(struct evring_accept *accept, struct io_uring_sqe *sqe)
@@ -97,8 +99,8 @@ static void prep_pause(struct evring_accept *accept, struct io_uring_sqe *sqe)
 }
 
 /* Start op, to be what state says.  Returns 0 or -errno. */
-static int ask(struct ev_loop *loop, struct evring_accept *accept,
-	       enum state state)
+static int ask_to_accept(struct ev_loop *loop, struct evring_accept *accept,
+			 enum accept_state state)
 {
 	struct io_uring_sqe *sqe;
 	int r = evr_op_start(loop, &accept->op, &sqe);
@@ -120,7 +122,8 @@ static int ask(struct ev_loop *loop, struct evring_accept *accept,
  */
 
 /* The last event.  A loop that lost its ring, or is being left, ends all. */
-static void end(struct ev_loop *loop, struct evring_accept *accept, int error)
+static void end_accept(struct ev_loop *loop, struct evring_accept *accept,
+		       int error)
 {
 	accept->cb(loop, accept, error == -ENXIO ? -ECANCELED : error);
 }
@@ -133,14 +136,14 @@ static void end_after(struct ev_loop *loop, struct evring_accept *accept,
 		      int fd, int error)
 {
 	accept->error = error;
-	if (ask(loop, accept, ENDING) >= 0) {
+	if (ask_to_accept(loop, accept, ENDING) >= 0) {
 		accept->cb(loop, accept, fd);
 		return;
 	}
 	accept->op.active = 1;
 	accept->cb(loop, accept, fd);
 	accept->op.active = 0;
-	end(loop, accept, error);
+	end_accept(loop, accept, error);
 }
 
 /* The request may have ended with it (trap a). */
@@ -154,7 +157,7 @@ static void connection_came(struct ev_loop *loop, struct evring_accept *accept,
 		return;
 	}
 	if (!accept->is_stopping)
-		r = ask(loop, accept, ACCEPTING);
+		r = ask_to_accept(loop, accept, ACCEPTING);
 	if (r < 0)
 		end_after(loop, accept, fd, r);
 	else
@@ -162,14 +165,14 @@ static void connection_came(struct ev_loop *loop, struct evring_accept *accept,
 }
 
 static void go_on(struct ev_loop *loop, struct evring_accept *accept,
-		  enum state state)
+		  enum accept_state state)
 {
 	int r = -ECANCELED;
 
 	if (!accept->is_stopping)
-		r = ask(loop, accept, state);
+		r = ask_to_accept(loop, accept, state);
 	if (r < 0)
-		end(loop, accept, r);
+		end_accept(loop, accept, r);
 }
 
 static void pause_with(struct ev_loop *loop, struct evring_accept *accept,
@@ -178,9 +181,9 @@ static void pause_with(struct ev_loop *loop, struct evring_accept *accept,
 	int r = -ECANCELED;
 
 	if (!accept->is_stopping)
-		r = ask(loop, accept, PAUSED);
+		r = ask_to_accept(loop, accept, PAUSED);
 	if (r < 0)
-		end(loop, accept, r);
+		end_accept(loop, accept, r);
 	else
 		accept->cb(loop, accept, error);
 }
@@ -213,7 +216,7 @@ static void accepting_failed(struct ev_loop *loop, struct evring_accept *accept,
 		pause_with(loop, accept, error);
 		break;
 	default:
-		end(loop, accept, error);
+		end_accept(loop, accept, error);
 	}
 }
 
@@ -223,13 +226,14 @@ static void waiting_ended(struct ev_loop *loop, struct evring_accept *accept)
 	go_on(loop, accept, ACCEPTING);
 }
 
-static void answered(struct ev_loop *loop, struct evring_op *op, int revents)
+static void accept_answered(struct ev_loop *loop, struct evring_op *op,
+			    int revents)
 {
 	struct evring_accept *accept = (struct evring_accept *)(void *)op;
 
 	(void)revents;
 	if (accept->state == ENDING)
-		end(loop, accept, accept->error);
+		end_accept(loop, accept, accept->error);
 	else if (accept->state != ACCEPTING)
 		waiting_ended(loop, accept);
 	else if (op->res >= 0)
@@ -251,8 +255,8 @@ EVR_API int evring_accept_start(struct ev_loop *loop,
 	if (accept->op.active)
 		return -EBUSY;
 	accept->is_stopping = 0;
-	accept->op.cb = answered;
-	return ask(loop, accept, ACCEPTING);
+	accept->op.cb = accept_answered;
+	return ask_to_accept(loop, accept, ACCEPTING);
 }
 
 /* If op has ended its answer is on its way, and will be handled as it should

@@ -111,18 +111,19 @@ static struct evr_lane *lane_of(struct evr_flight *flight,
 	return &flight->lanes[(op->lane & ~PARKED) - 1];
 }
 
-static void feed(struct evr_flight *flight, struct evr_lane *lane)
+static void feed_lane(struct evr_flight *flight, struct evr_lane *lane)
 {
 	flight->host.layout->feed_event(flight->host.loop, &lane->watcher,
 					EV_CUSTOM);
 }
 
-static void append(struct evr_flight *flight, struct evr_lane *lane, int i)
+static void append_record(struct evr_flight *flight, struct evr_lane *lane,
+			  int i)
 {
 	flight->records[i].next = -1;
 	if (lane->first < 0) {
 		lane->first = i;
-		feed(flight, lane);
+		feed_lane(flight, lane);
 	} else {
 		flight->records[lane->last].next = i;
 	}
@@ -130,8 +131,8 @@ static void append(struct evr_flight *flight, struct evr_lane *lane, int i)
 	flight->nr_used++;
 }
 
-static struct evr_record take_first(struct evr_flight *flight,
-				    struct evr_lane *lane)
+static struct evr_record take_record(struct evr_flight *flight,
+				     struct evr_lane *lane)
 {
 	struct evr_record record = flight->records[lane->first];
 
@@ -164,9 +165,9 @@ static void lane_invoked(struct ev_loop *loop, ev_watcher *w, int revents)
 
 	(void)loop;
 	(void)revents;
-	record = take_first(flight, lane);
+	record = take_record(flight, lane);
 	if (lane->first >= 0)
-		feed(flight, lane);
+		feed_lane(flight, lane);
 	hand_out(flight, &record);
 }
 
@@ -258,7 +259,7 @@ void evr_flight_complete(struct evr_flight *flight, struct evring_op *op,
 	flight->records[i].is_last = is_last;
 	if (is_last)
 		unlink_op(flight, op);
-	append(flight, lane, i);
+	append_record(flight, lane, i);
 }
 
 void evr_flight_wake(struct evr_flight *flight, struct evring_op *op, int res)

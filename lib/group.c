@@ -489,7 +489,7 @@ void evr_group_forget(struct evring_group *group, struct evring_recv *recv)
 	recv->queue = EVR_NO_QUEUE;
 }
 
-static struct evring_recv *take_first(struct evring_group *group)
+static struct evring_recv *take_waiting(struct evring_group *group)
 {
 	struct evring_recv *recv = group->first_waiting[EVR_FRONT];
 
@@ -503,10 +503,10 @@ static struct evring_recv *take_first(struct evring_group *group)
 /* One that is not parked any more was cancelled, and will hear of that. */
 void evr_group_wake_one(struct evring_group *group)
 {
-	struct evring_recv *recv = take_first(group);
+	struct evring_recv *recv = take_waiting(group);
 
 	while (evr_unlikely(recv && !evr_poll_is_parked(&recv->op)))
-		recv = take_first(group);
+		recv = take_waiting(group);
 	if (evr_likely(!recv))
 		return;
 	recv->is_granted = true;
@@ -566,7 +566,7 @@ static void make_plain(struct evring_group *group)
 	}
 }
 
-static int choose_form(struct evring_group *group, struct evr_poll *poll)
+static int choose_group_form(struct evring_group *group, struct evr_poll *poll)
 {
 	unsigned have = evr_poll_have(poll);
 	int r = -ENOSYS;
@@ -594,7 +594,7 @@ static int init(struct evring_group *group, struct evr_poll *poll)
 		return -ENOMEM;
 	r = map_buffers(group);
 	if (r >= 0)
-		r = choose_form(group, poll);
+		r = choose_group_form(group, poll);
 	if (r < 0)
 		evring_group_exit(group);
 	return r;

@@ -16,8 +16,8 @@
 
 enum { MAX_FILES = 1 << 20 };
 
-static int start(struct ev_loop *loop, struct evring_op *op,
-		 struct io_uring_sqe **ret_sqe)
+static int start_op(struct ev_loop *loop, struct evring_op *op,
+		    struct io_uring_sqe **ret_sqe)
 {
 	struct evr_poll *poll;
 
@@ -33,7 +33,7 @@ int evr_op_start(struct ev_loop *loop, struct evring_op *op,
 		 struct io_uring_sqe **ret_sqe)
 {
 	int error = errno;
-	int r = start(loop, op, ret_sqe);
+	int r = start_op(loop, op, ret_sqe);
 
 	errno = error;
 	return r;

@@ -72,7 +72,7 @@ bool evr_port_push(struct evring_port *port, struct evring_message *message)
 }
 
 /* From a stack, the latest first, behind what is there. */
-static void append(struct evring_port *port, struct evring_message *stack)
+static void append_stack(struct evring_port *port, struct evring_message *stack)
 {
 	struct evring_message *first = NULL, *last = stack, *next;
 
@@ -92,8 +92,8 @@ static void append(struct evring_port *port, struct evring_message *stack)
 
 static void take_all(struct evring_port *port)
 {
-	append(port,
-	       __atomic_exchange_n(&port->posted, AWAKE, __ATOMIC_SEQ_CST));
+	append_stack(port, __atomic_exchange_n(&port->posted, AWAKE,
+					       __ATOMIC_SEQ_CST));
 }
 
 static bool is_empty(const struct evring_message *posted)
@@ -116,7 +116,7 @@ static void look_for_messages(struct evring_port *port, enum evr_look look)
 		take_all(port);
 }
 
-static struct evring_message *take_first(struct evring_port *port)
+static struct evring_message *take_message(struct evring_port *port)
 {
 	struct evring_message *message = port->first;
 
@@ -130,14 +130,14 @@ struct evring_message *evr_port_take(struct evring_port *port)
 {
 	if (!port->first && !is_empty(load(&port->posted)))
 		take_all(port);
-	return take_first(port);
+	return take_message(port);
 }
 
 /*
  * events
  */
 
-static void feed(const struct evr_ports *ports, struct evring_port *port)
+static void feed_port(const struct evr_ports *ports, struct evring_port *port)
 {
 	ports->host.layout->feed_event(ports->host.loop, &port->op, SOMETHING);
 }
@@ -160,9 +160,9 @@ static void port_invoked(struct ev_loop *loop, struct evring_op *op,
 		tell_end(loop, port);
 		return;
 	}
-	message = take_first(port);
+	message = take_message(port);
 	if (port->first)
-		feed(ports, port);
+		feed_port(ports, port);
 	if (evr_likely(message != NULL)) /* somebody may have taken it */
 		port->cb(loop, port, message);
 }
@@ -173,7 +173,7 @@ static bool gather(const struct evr_ports *ports, struct evring_port *port,
 	look_for_messages(port, look);
 	if (!port->first && !ports->have_ended)
 		return false;
-	feed(ports, port);
+	feed_port(ports, port);
 	return true;
 }
 

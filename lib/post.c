@@ -13,7 +13,7 @@
 #include "bind.h"
 #include "port.h"
 
-static int start(struct ev_loop *loop, struct evring_port *port)
+static int start_port(struct ev_loop *loop, struct evring_port *port)
 {
 	struct evr_poll *poll;
 
@@ -28,7 +28,7 @@ static int start(struct ev_loop *loop, struct evring_port *port)
 EVR_API int evring_port_start(struct ev_loop *loop, struct evring_port *port)
 {
 	int error = errno;
-	int r = start(loop, port);
+	int r = start_port(loop, port);
 
 	errno = error;
 	return r;

@@ -279,7 +279,7 @@ int evr_judge_min_wait(int (*try_once)(void *arg), void *arg)
 	return nr_good == ENOUGH_GOOD;
 }
 
-static int try_min_wait(void *have)
+static int try_min_wait_once(void *have)
 {
 	struct evr_ring_config config = { .have = *(unsigned *)have,
 					  .entries = 4 };
@@ -302,7 +302,7 @@ int evr_probe_min_wait(unsigned have)
 	if (!(have & EVR_HAVE_MIN_WAIT))
 		return 0;
 	if (!atomic_load(&known)) {
-		r = evr_judge_min_wait(try_min_wait, &have);
+		r = evr_judge_min_wait(try_min_wait_once, &have);
 		if (r < 0)
 			return means_not_there(r) ? 0 : passing(r);
 		atomic_store(&known, r ? SOUND : DEFECTIVE);

@@ -25,17 +25,17 @@
  * States of an active watcher, and the function that moves it.  In each it has
  * an operation, in the kernel or parked.
  *
- *   ARMED    a request that receives when there is data
- *   POLLED   a poll request: if there is no buffer, and in the plain form
- *   TRYING   a request that does not wait: there is data, and a buffer
- *   WAITING  parked in the group: there is data, and no buffer
+ *   LISTENING  a request that receives when there is data
+ *   POLLED     a poll request: if there is no buffer, and in the plain form
+ *   TRYING     a request that does not wait: there is data, and a buffer
+ *   WAITING    parked in the group: there is data, and no buffer
  *
- *   any      -> ARMED, POLLED  [listen_again]
- *   ARMED    -> POLLED         [run_dry]
- *   POLLED   -> TRYING         [readable]
- *   POLLED   -> WAITING        [readable]
- *   WAITING  -> TRYING         [try_now]   a buffer came back
- *   TRYING   -> WAITING        [run_dry]
+ *   any        -> LISTENING, POLLED  [listen_again]
+ *   LISTENING  -> POLLED             [run_dry]
+ *   POLLED     -> TRYING             [readable]
+ *   POLLED     -> WAITING            [readable]
+ *   WAITING    -> TRYING             [try_now]   a buffer came back
+ *   TRYING     -> WAITING            [run_dry]
  *
  * Who waits is woken for one buffer, and is the only one to be woken for it.
  * When it does not need it (the data is gone, the stream has ended, it was
@@ -55,7 +55,7 @@
 #include "group.h"
 #include "uapi.h"
 
-enum state { ARMED, POLLED, TRYING, WAITING };
+enum recv_state { LISTENING, POLLED, TRYING, WAITING };
 
 static_assert(offsetof(struct evring_recv, op) == 0,
 	      "a watcher begins as libev's do");
@@ -203,7 +203,7 @@ static int wait_for_buffer(struct evring_recv *recv, enum evr_group_queue queue)
 }
 
 /* Have the kernel do what belongs to state. */
-static int ask(struct evring_recv *recv, enum state state)
+static int ask_to_receive(struct evring_recv *recv, enum recv_state state)
 {
 	struct evr_poll *poll;
 	int r = get_poll(recv, &poll);
@@ -235,7 +235,7 @@ static int try_now(struct evring_recv *recv)
 		return wait_for_buffer(recv,
 				       was_waiting ? EVR_FRONT : EVR_BACK);
 	recv->buffer = (unsigned)i;
-	r = ask(recv, TRYING);
+	r = ask_to_receive(recv, TRYING);
 	if (recv->group->is_plain && (r < 0 || recv->state != TRYING))
 		evr_group_return(recv->group, recv->buffer);
 	return r;
@@ -248,7 +248,8 @@ static int listen_again(struct evring_recv *recv)
 	bool is_scarce =
 		evr_group_is_dry(group) || evr_group_has_waiting(group);
 
-	return ask(recv, recv->is_polled || is_scarce ? POLLED : ARMED);
+	return ask_to_receive(recv, recv->is_polled || is_scarce ? POLLED
+								 : LISTENING);
 }
 
 /*
@@ -264,7 +265,7 @@ static void pass_grant(struct evring_recv *recv)
 }
 
 /* The last event: nothing of recv is ours in it, or after it. */
-static void end(struct ev_loop *loop, struct evring_recv *recv, int res)
+static void end_recv(struct ev_loop *loop, struct evring_recv *recv, int res)
 {
 	struct evring_group *group = recv->group;
 
@@ -371,7 +372,7 @@ static void data_came(struct ev_loop *loop, struct evring_recv *recv,
 	recv->rest_buffer = i;
 	recv->rest_data = data;
 	if (tell_rest(loop, recv) && evr_unlikely(r < 0))
-		end(loop, recv, r);
+		end_recv(loop, recv, r);
 }
 
 static void msg_came(struct ev_loop *loop, struct evring_recv *recv, unsigned i,
@@ -382,7 +383,7 @@ static void msg_came(struct ev_loop *loop, struct evring_recv *recv, unsigned i,
 
 	if (!size && recv->is_stream) {
 		evr_group_return(recv->group, i);
-		end(loop, recv, 0);
+		end_recv(loop, recv, 0);
 		return;
 	}
 	evr_group_take(recv->group, i, res, flags, false);
@@ -391,7 +392,7 @@ static void msg_came(struct ev_loop *loop, struct evring_recv *recv, unsigned i,
 	if (is_last)
 		r = rearm(recv);
 	if (tell(loop, recv, buffer + msg_offset(recv), size) && r < 0)
-		end(loop, recv, r);
+		end_recv(loop, recv, r);
 }
 
 /* Does this completion bring data, and in which buffer? */
@@ -424,9 +425,9 @@ static int run_dry(struct evring_recv *recv)
 	struct evring_group *group = recv->group;
 
 	if (evr_group_grow(group))
-		return ask(recv, (enum state)recv->state);
-	if (recv->state == ARMED)
-		return ask(recv, POLLED);
+		return ask_to_receive(recv, (enum recv_state)recv->state);
+	if (recv->state == LISTENING)
+		return ask_to_receive(recv, POLLED);
 	if (recv->seen_puts != group->nr_puts && !evr_group_has_waiting(group))
 		return try_now(recv);
 	return wait_for_buffer(recv, recv->is_served ? EVR_BACK : EVR_FRONT);
@@ -453,7 +454,7 @@ static bool is_passing(const struct evring_recv *recv, int res)
 }
 
 /* After a completion without data.  Returns 0, or what to end with. */
-static int go_on(struct evring_recv *recv, int res)
+static int go_on_receiving(struct evring_recv *recv, int res)
 {
 	if (recv->is_stopping)
 		return -ECANCELED;
@@ -474,16 +475,17 @@ static void nothing_came(struct ev_loop *loop, struct evring_recv *recv,
 
 	return_unused(recv, flags);
 	if (!is_passing(recv, res)) {
-		end(loop, recv, res);
+		end_recv(loop, recv, res);
 		return;
 	}
-	r = go_on(recv, res);
+	r = go_on_receiving(recv, res);
 	if (r < 0)
-		end(loop, recv, r == -ENXIO ? -ECANCELED : r);
+		end_recv(loop, recv, r == -ENXIO ? -ECANCELED : r);
 }
 
-/* op->active stays set, also between two requests, until end(). */
-static void answered(struct ev_loop *loop, struct evring_op *op, int revents)
+/* op->active stays set, also between two requests, until end_recv(). */
+static void recv_answered(struct ev_loop *loop, struct evring_op *op,
+			  int revents)
 {
 	struct evring_recv *recv = (struct evring_recv *)(void *)op;
 	bool is_last = !op->active;
@@ -547,7 +549,7 @@ static void choose_form(struct evring_recv *recv, unsigned have)
 			  !recv->group->is_plain;
 }
 
-static int start(struct ev_loop *loop, struct evring_recv *recv)
+static int start_recv(struct ev_loop *loop, struct evring_recv *recv)
 {
 	struct evr_poll *poll = evr_bind_find(loop);
 	int r;
@@ -558,7 +560,7 @@ static int start(struct ev_loop *loop, struct evring_recv *recv)
 		return -EBUSY;
 	if (!poll)
 		return -ENXIO;
-	recv->op.cb = answered;
+	recv->op.cb = recv_answered;
 	recv->queue = EVR_NO_QUEUE;
 	recv->is_stopping = recv->is_user = recv->is_granted = false;
 	recv->rest = 0;
@@ -573,7 +575,7 @@ static int start(struct ev_loop *loop, struct evring_recv *recv)
 EVR_API int evring_recv_start(struct ev_loop *loop, struct evring_recv *recv)
 {
 	int error = errno;
-	int r = start(loop, recv);
+	int r = start_recv(loop, recv);
 
 	errno = error;
 	return r;

@@ -300,7 +300,7 @@ static bool is_about_the_copy(int error)
 }
 
 /* Is it a reason to make the request again? */
-static bool will_pass(struct evring_send *send, int error)
+static bool send_will_pass(struct evring_send *send, int error)
 {
 	if (error == -EINTR)
 		return true;
@@ -326,7 +326,7 @@ static int take_result(struct evring_send *send, int res)
 		count_sent(send, (size_t)res);
 	else if (!res)
 		return -EIO;
-	else if (res == -EAGAIN || !will_pass(send, res))
+	else if (res == -EAGAIN || !send_will_pass(send, res))
 		return res;
 	return 0;
 }
@@ -414,7 +414,7 @@ static void answered(struct evring_send *send, struct ev_loop *loop, unsigned i)
  * the user's
  */
 
-static void append(struct evring_send *send, struct evring_piece *piece)
+static void append_piece(struct evring_send *send, struct evring_piece *piece)
 {
 	piece->next = NULL;
 	piece->sent = 0;
@@ -437,7 +437,7 @@ static void join(struct ev_loop *loop, struct evring_send *send,
 	struct io_uring_sqe *sqe;
 
 	sqe = find_sqe(loop, send, op_at(send, send->sender));
-	append(send, piece);
+	append_piece(send, piece);
 	if (sqe)
 		fill(loop, send, sqe);
 }
@@ -450,7 +450,7 @@ static int begin_with(struct ev_loop *loop, struct evring_send *send,
 
 	if (r < 0)
 		return r;
-	append(send, piece);
+	append_piece(send, piece);
 	begin(loop, send, sqe);
 	return 0;
 }

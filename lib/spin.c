@@ -94,7 +94,7 @@ void evr_spin_learn(struct evr_spin *spin, int64_t took, bool has_event)
 		learn_short(spin);
 }
 
-static int64_t now(void)
+static int64_t now_ns(void)
 {
 	struct timespec ts;
 
@@ -125,7 +125,7 @@ static bool watch(const struct evr_ring *ring, int64_t end)
 				return true;
 			relax();
 		}
-	} while (evr_ring_is_mapped(ring) && now() < end);
+	} while (evr_ring_is_mapped(ring) && now_ns() < end);
 	return false;
 }
 
@@ -145,7 +145,7 @@ static int submit_and_watch(struct evr_ring *ring, int64_t end)
 		r = evr_ring_submit(ring); /* trap a */
 	while (r >= 0 && is_quiet(ring) && watch(ring, end) && is_quiet(ring)) {
 		r = evr_ring_submit(ring);
-		if (now() >= end)
+		if (now_ns() >= end)
 			break; /* trap c */
 	}
 	if (evr_ring_is_mapped(ring))
@@ -156,19 +156,20 @@ static int submit_and_watch(struct evr_ring *ring, int64_t end)
 int evr_spin_wait(struct evr_spin *spin, struct evr_ring *ring,
 		  int64_t timeout_ns)
 {
-	int64_t start = now(), length = evr_spin_next(spin), left = timeout_ns;
+	int64_t start = now_ns(), length = evr_spin_next(spin),
+		left = timeout_ns;
 	int r = 0;
 
 	if (length && ring->view) {
 		if (length > timeout_ns)
 			length = timeout_ns;
 		r = submit_and_watch(ring, start + length);
-		left -= now() - start;
+		left -= now_ns() - start;
 	}
 	if (r >= 0 && is_quiet(ring))
 		r = left > 0 ? evr_ring_wait(ring, left) : -ETIME;
 	if (spin->is_auto && evr_ring_is_mapped(ring))
-		evr_spin_learn(spin, now() - start,
+		evr_spin_learn(spin, now_ns() - start,
 			       evr_ring_nr_ready(ring) > 0);
 	return r;
 }

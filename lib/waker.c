@@ -26,7 +26,7 @@
  *
  * States by refs, and the function that moves it:
  *
- *   0      -> MAKING  [take_unused]
+ *   0      -> MAKING  [take_unused_waker]
  *   MAKING -> 1       [evr_waker_new]
  *   n      -> n + 1   [evr_waker_get]   unless it is 0 or MAKING
  *   n      -> n - 1   [evr_waker_put, evr_waker_retire]
@@ -68,7 +68,7 @@ struct evr_waker {
 static struct evr_waker *_Atomic wakers;
 static _Atomic unsigned nr_wakers;
 
-static struct evr_waker *take_unused(void)
+static struct evr_waker *take_unused_waker(void)
 {
 	struct evr_waker *waker;
 	int none;
@@ -97,7 +97,7 @@ int evr_waker_new(struct evr_waker **ret_waker, int ring_fd, unsigned have,
 
 	if (fd < 0)
 		return -errno;
-	waker = take_unused();
+	waker = take_unused_waker();
 	if (!waker) {
 		close(fd);
 		return -ENOMEM;
