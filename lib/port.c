@@ -232,9 +232,12 @@ void evr_ports_set_waker(struct evr_ports *ports, struct evr_waker *waker)
 
 void evr_ports_add(struct evr_ports *ports, struct evring_port *port)
 {
+	const struct evring_layout *layout = ports->host.layout;
+
 	port->op.active = 1;
 	/* As libev's starts do: its queues are an array by priority. */
-	port->op.priority = evr_clamp(port->op.priority, EV_MINPRI, EV_MAXPRI);
+	port->op.priority = evr_clamp(port->op.priority, layout->min_priority,
+				      layout->max_priority);
 	port->op.cb = port_invoked;
 	port->set = ports;
 	port->prev = NULL;

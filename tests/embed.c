@@ -14,6 +14,7 @@
 #define EV_MAXPRI     1
 #include "ev.c"
 #include <evring-embed.h>
+#include <evring-net.h>
 
 #include "harness.h"
 
@@ -85,6 +86,39 @@ START_TEST(operations_keep_to_the_priorities_of_this_libev)
 	ck_assert_int_eq(nr_seen, 5);
 	ck_assert_int_eq(priorities_seen[0] + priorities_seen[1], 2 + 1);
 	ck_assert_int_eq(priorities_seen[2], 0);
+	ev_loop_destroy(loop);
+}
+END_TEST
+
+static void on_message(struct ev_loop *loop, evring_port *port,
+		       evring_message *message)
+{
+	ck_assert_ptr_nonnull(message);
+	priorities_seen[nr_seen++] = ev_priority(&port->op);
+	evring_port_stop(loop, port);
+}
+
+/* Its queues are an array by priority, whatever that of the library is. */
+START_TEST(ports_keep_to_the_priorities_of_this_libev)
+{
+	struct ev_loop *loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+	evring_message messages[5];
+	evring_port ports[5];
+	int i;
+
+	ck_assert_int_eq(evring_attach(loop, NULL), 0);
+	for (i = 0; i < 5; i++) {
+		evring_port_init(&ports[i], on_message);
+		ev_set_priority(&ports[i].op, i - 2);
+		ck_assert_int_eq(evring_port_start(loop, &ports[i]), 0);
+		ck_assert_int_eq(evring_post(NULL, &ports[i], &messages[i]), 0);
+	}
+	ev_run(loop, 0);
+	ck_assert_int_eq(nr_seen, 5);
+	for (i = 0; i < 5; i++)
+		ck_assert_int_eq(priorities_seen[i], i < 2   ? 1
+						     : i < 3 ? 0
+							     : -1);
 	ev_loop_destroy(loop);
 }
 END_TEST
@@ -212,6 +246,7 @@ Suite *make_suite(void)
 	tcase_add_test(tcase, own_loop_is_attached);
 	tcase_add_test(tcase, destroy_ends_the_ring);
 	tcase_add_test(tcase, operations_keep_to_the_priorities_of_this_libev);
+	tcase_add_test(tcase, ports_keep_to_the_priorities_of_this_libev);
 	tcase_add_test(tcase, binding_is_not_counted);
 	add_or_leave_out(tcase, fork_watcher_of_the_program_is_called,
 			 no_children());
