@@ -35,7 +35,7 @@ enum { FIRST_RECORDS = 64 };
 
 /* evring_op.lane: 1 and the number of its lane, and this for one that the
    kernel does not have; 0: neither. */
-enum { PARKED = 16 };
+enum { PARKED = 1 << 16 };
 
 struct evr_record {
 	struct evring_op *op; /* the caller's until the last was handed out */
