@@ -31,7 +31,7 @@
 #ifndef EVRING_NET_H
 #define EVRING_NET_H
 
-#include <evring.h>
+#include "evring.h"
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>

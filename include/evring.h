@@ -586,7 +586,7 @@ struct evring_layout {
 	unsigned anfds;	       /* ANFD * */
 	unsigned anfdmax;      /* int */
 	unsigned release_cb;   /* called before a wait that may block */
-	unsigned acquire_cb;   /* and after it */
+	unsigned acquire_cb;   /* and after it; 0: this libev has neither */
 	unsigned anfd_size;    /* sizeof (ANFD) and offsets in it */
 	unsigned anfd_events;  /* unsigned char */
 	unsigned anfd_reify;   /* unsigned char */
@@ -608,6 +608,12 @@ struct evring_layout {
 	void (*unref)(struct ev_loop *loop);
 	void (*cleanup_start)(struct ev_loop *loop, void *watcher);
 	void (*cleanup_stop)(struct ev_loop *loop, void *watcher);
+
+	/* The same, for evring_loop_new() and evring_default_loop(). */
+	struct ev_loop *(*loop_new)(unsigned flags);
+	struct ev_loop *(*default_loop)(unsigned flags);
+	struct ev_loop *(*default_loop_uc_)(void); /* NULL: not made yet */
+	void (*loop_destroy)(struct ev_loop *loop);
 };
 
 /*

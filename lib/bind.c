@@ -352,42 +352,51 @@ static bool attach_or_allow(struct ev_loop *loop,
 	return false;
 }
 
+static struct ev_loop *no_loop(int error)
+{
+	errno = error;
+	return NULL;
+}
+
 EVR_API struct ev_loop *evring_loop_new(unsigned flags,
 					const struct evring_config *config)
 {
-	struct ev_loop *loop = ev_loop_new(with_backend(flags));
+	const struct evring_layout *libev = evr_layout_own();
+	struct ev_loop *loop;
 	int error;
 
-	if (!loop) {
-		errno = ENOMEM;
-		return NULL;
-	}
+	if (!libev)
+		return no_loop(ENOTSUP);
+	loop = libev->loop_new(with_backend(flags));
+	if (!loop)
+		return no_loop(ENOMEM);
 	if (attach_or_allow(loop, config))
 		return loop;
 	error = errno;
-	ev_loop_destroy(loop);
-	errno = error;
-	return NULL;
+	libev->loop_destroy(loop);
+	return no_loop(error);
 }
 
 EVR_API struct ev_loop *evring_default_loop(unsigned flags,
 					    const struct evring_config *config)
 {
-	bool is_new = !ev_default_loop_uc_();
-	struct ev_loop *loop = ev_default_loop(with_backend(flags));
+	const struct evring_layout *libev = evr_layout_own();
+	struct ev_loop *loop;
+	bool is_new;
 	int error;
 
-	if (!loop) {
-		errno = ENOMEM;
-		return NULL;
-	}
+	if (!libev)
+		return no_loop(ENOTSUP);
+	is_new = !libev->default_loop_uc_();
+	loop = libev->default_loop(with_backend(flags));
+	if (!loop)
+		return no_loop(ENOMEM);
 	if (is_settled(find_binding(loop)) || attach_or_allow(loop, config))
 		return loop;
 	error = errno;
 	if (is_new)
-		ev_loop_destroy(loop);
-	errno = error;
-	return NULL;
+		libev->loop_destroy(loop);
+	return no_loop(error);
 }
 
 /*

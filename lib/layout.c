@@ -85,6 +85,64 @@ static int peek_memory(const void *from, void *to, size_t size)
 }
 
 /*
+ * layouts that programs bring along
+ */
+
+/* Newest first. */
+struct embedded {
+	struct evring_layout layout;
+	struct embedded *next;
+};
+
+static struct embedded *_Atomic embedded;
+
+static bool layout_fits(const struct evring_layout *l)
+{
+	return l->anfd_size == sizeof(struct evr_anfd) &&
+	       l->anfd_events == offsetof(struct evr_anfd, events) &&
+	       l->anfd_reify == offsetof(struct evr_anfd, reify) &&
+	       l->anfd_emask == offsetof(struct evr_anfd, emask) &&
+	       l->anfd_egen == offsetof(struct evr_anfd, egen) &&
+	       l->cleanup_size == sizeof(ev_cleanup);
+}
+
+int evr_layout_add(const struct evring_layout *layout)
+{
+	struct embedded *node;
+
+	if (!layout || layout->size != sizeof(*layout))
+		return -EINVAL;
+	if (!layout_fits(layout))
+		return -ENOTSUP;
+	node = malloc(sizeof(*node));
+	if (!node)
+		return -ENOMEM;
+	node->layout = *layout;
+	node->next = atomic_load(&embedded);
+	while (!atomic_compare_exchange_weak(&embedded, &node->next, node))
+		;
+	return 0;
+}
+
+#ifdef EVR_EMBEDDED_ONLY
+const struct evring_layout *evr_layout_own(void)
+{
+	const struct embedded *newest = atomic_load(&embedded);
+
+	return newest ? &newest->layout : NULL;
+}
+
+int evr_layout_discover(evr_peek *peek, struct evring_layout *ret_layout,
+			struct evr_proof proofs[EVR_MAX_PROOFS])
+{
+	(void)peek;
+	(void)ret_layout;
+	(void)proofs;
+	return -ENOTSUP;
+}
+#else
+
+/*
  * discovery
  */
 
@@ -541,6 +599,10 @@ static const struct evring_layout from_header = {
 	.unref = ev_unref,
 	.cleanup_start = start_cleanup,
 	.cleanup_stop = stop_cleanup,
+	.loop_new = ev_loop_new,
+	.default_loop = ev_default_loop,
+	.default_loop_uc_ = ev_default_loop_uc_,
+	.loop_destroy = ev_loop_destroy,
 };
 
 static int open_scratch(struct discovery *d)
@@ -591,49 +653,19 @@ int evr_layout_discover(evr_peek *peek, struct evring_layout *ret_layout,
 	return r;
 }
 
+const struct evring_layout *evr_layout_own(void)
+{
+	return &from_header;
+}
+#endif
+
 /*
  * layouts by loop
  */
 
-/* A layout that a program brought along, newest first. */
-struct embedded {
-	struct evring_layout layout;
-	struct embedded *next;
-};
-
-static struct embedded *_Atomic embedded;
-
 /* The discovered one; NULL before, and where it cannot be proven. */
 static _Atomic(const struct evring_layout *) known;
 static _Atomic bool unprovable;
-
-static bool layout_fits(const struct evring_layout *l)
-{
-	return l->anfd_size == sizeof(struct evr_anfd) &&
-	       l->anfd_events == offsetof(struct evr_anfd, events) &&
-	       l->anfd_reify == offsetof(struct evr_anfd, reify) &&
-	       l->anfd_emask == offsetof(struct evr_anfd, emask) &&
-	       l->anfd_egen == offsetof(struct evr_anfd, egen) &&
-	       l->cleanup_size == sizeof(ev_cleanup);
-}
-
-int evr_layout_add(const struct evring_layout *layout)
-{
-	struct embedded *node;
-
-	if (!layout || layout->size != sizeof(*layout))
-		return -EINVAL;
-	if (!layout_fits(layout))
-		return -ENOTSUP;
-	node = malloc(sizeof(*node));
-	if (!node)
-		return -ENOMEM;
-	node->layout = *layout;
-	node->next = atomic_load(&embedded);
-	while (!atomic_compare_exchange_weak(&embedded, &node->next, node))
-		;
-	return 0;
-}
 
 static int discover_once(const struct evring_layout **ret_layout)
 {

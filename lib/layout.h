@@ -69,6 +69,13 @@ int evr_layout_discover(evr_peek *peek, struct evring_layout *ret_layout,
 int evr_layout_find(struct ev_loop *loop,
 		    const struct evring_layout **ret_layout);
 
+/*
+ * The libev that evring makes loops of: the one that this library is linked
+ * with; where all is embedded, the newest that was, or NULL.  Only what calls
+ * it is valid.
+ */
+const struct evring_layout *evr_layout_own(void);
+
 /* Remember a copy of layout.  Returns 0 or an error of evring_embed(). */
 int evr_layout_add(const struct evring_layout *layout);
 
@@ -99,9 +106,24 @@ static inline struct evr_anfd *evr_host_anfd(const struct evr_host *host,
 	return *evr_field(host, struct evr_anfd *, anfds) + fd;
 }
 
+/* The callbacks around a wait, or NULL. */
+static inline evr_loop_cb *evr_host_release_cb(const struct evr_host *host)
+{
+	if (evr_unlikely(!host->layout->release_cb))
+		return NULL;
+	return *evr_field(host, evr_loop_cb *, release_cb);
+}
+
+static inline evr_loop_cb *evr_host_acquire_cb(const struct evr_host *host)
+{
+	if (evr_unlikely(!host->layout->acquire_cb))
+		return NULL;
+	return *evr_field(host, evr_loop_cb *, acquire_cb);
+}
+
 static inline void evr_host_release(const struct evr_host *host)
 {
-	evr_loop_cb *cb = *evr_field(host, evr_loop_cb *, release_cb);
+	evr_loop_cb *cb = evr_host_release_cb(host);
 
 	if (evr_unlikely(cb != NULL))
 		cb(host->loop);
@@ -109,7 +131,7 @@ static inline void evr_host_release(const struct evr_host *host)
 
 static inline void evr_host_acquire(const struct evr_host *host)
 {
-	evr_loop_cb *cb = *evr_field(host, evr_loop_cb *, acquire_cb);
+	evr_loop_cb *cb = evr_host_acquire_cb(host);
 
 	if (evr_unlikely(cb != NULL))
 		cb(host->loop);
@@ -118,8 +140,7 @@ static inline void evr_host_acquire(const struct evr_host *host)
 /* May others have the loop while it waits? */
 static inline bool evr_host_is_shared(const struct evr_host *host)
 {
-	return *evr_field(host, evr_loop_cb *, release_cb) ||
-	       *evr_field(host, evr_loop_cb *, acquire_cb);
+	return evr_host_release_cb(host) || evr_host_acquire_cb(host);
 }
 
 /* libev's own backend. */
