@@ -13,7 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifndef EVR_API /* as scripts/amalgamate wants it */
 #define EVR_API __attribute__((visibility("default")))
+#endif
 
 #define evr_likely(x)	__builtin_expect(!!(x), 1)
 #define evr_unlikely(x) __builtin_expect(!!(x), 0)

@@ -39,4 +39,19 @@ lib_LTLIBRARIES += %D%/libevring.la
 EXTRA_%C%_libevring_la_DEPENDENCIES = %D%/evring.map
 EXTRA_DIST += %D%/evring.map
 
+# All of it as one file, for programs that carry ev.c, and what goes with it.
+all_files = $(include_HEADERS) LICENSE
+EXTRA_DIST += scripts/amalgamate
+CLEANFILES += amalgamation/*
+.PHONY: amalgamation
+amalgamation: amalgamation/evring-all.c
+amalgamation/evring-all.c: $(evr_sources) $(all_files) scripts/amalgamate
+	$(AM_V_GEN)$(MKDIR_P) amalgamation
+	$(AM_V_at)for file in $(all_files); do \
+		cp -f $(srcdir)/$$file amalgamation/ || exit 1; \
+	done
+	$(AM_V_at)cd $(srcdir) && $(SHELL) scripts/amalgamate $(evr_sources) \
+		>$(abs_builddir)/$@.tmp
+	$(AM_V_at)mv $@.tmp $@
+
 pkgconfig_DATA = %D%/evring.pc
