@@ -59,3 +59,6 @@ noinst_PROGRAMS += %D%/http
 %C%_http_CPPFLAGS = $(AM_CPPFLAGS) $(HTTP_PARSER_CPPFLAGS)
 %C%_http_LDADD = $(example_libs) $(HTTP_PARSER_LIBS)
 endif
+
+# Built by tests/embedding.sh as strangers would, with its own Makefile.
+EXTRA_DIST += %D%/embed/Makefile %D%/embed/clock.c %D%/embed/libev.c
