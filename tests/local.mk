@@ -25,6 +25,7 @@ check_scripts = \
 	%D%/daemon.sh \
 	%D%/echo.sh \
 	%D%/echo-operations.sh \
+	%D%/embedding.sh \
 	%D%/engines.sh \
 	%D%/http.sh \
 	%D%/info.sh \
@@ -48,6 +49,9 @@ check_PROGRAMS += %D%/info/filter %D%/info/loops %D%/info/page
 %C%_info_loops_SOURCES = %D%/info/loops.c
 %C%_info_loops_LDADD = $(EV_LIBS)
 %C%_info_page_SOURCES = %D%/info/page.c
+
+# What embedding.sh compiles.
+EXTRA_DIST += %D%/embedding/objects.cc %D%/embedding/program.c
 
 # The clients of daemon.sh.
 check_PROGRAMS += %D%/daemon/client
