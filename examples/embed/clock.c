@@ -7,8 +7,8 @@
  * evring_attach(): the rest is a program on libev like any other.
  *
  * Kernel: 6.13 for the region tier, 5.11 for the copied tier; anything older,
- *or a system that forbids io_uring, is said in one line and served by libev's
- *own epoll backend.
+ * or a system that forbids io_uring, is said in one line and served by libev's
+ * own epoll backend.
  *
  *	./clock 7013		0: a port that the kernel chooses
  *	nc 127.0.0.1 7013
@@ -77,8 +77,7 @@ static int add(struct ev_loop *loop, int fd)
 	return 0;
 }
 
-/* Without a descriptor or memory for one more, others wait for the next tick.
- */
+/* Without room for one more, others wait for the next tick. */
 static void on_connection(struct ev_loop *loop, ev_io *w, int revents)
 {
 	int fd = nr_clients < MAX_CLIENTS ? accept(w->fd, NULL, NULL) : -1;
