@@ -127,7 +127,8 @@ static inline void evring_accept_init(struct evring_accept *accept,
  *   -EINVAL  accept is NULL, has no callback, an unknown flag, or a pause out
  *            of range
  *   -EBUSY   it is active: also after stop, until its last event
- *   -ENXIO, -EAGAIN, -ENOMEM, -EMFILE, -ENFILE  as from evring_op_start()
+ *   -ENXIO, -EACCES, -EAGAIN, -ENOMEM, -EMFILE, -ENFILE  as from
+ *             evring_op_start()
  */
 int evring_accept_start(struct ev_loop *loop, struct evring_accept *accept);
 
@@ -289,7 +290,8 @@ evring_send_init(struct evring_send *send,
  *   -EINVAL  send or piece is NULL, send has no callback, piece has no bytes
  *   -EPIPE, -ECANCELED, ...  sending has failed or was cancelled, and the event
  *            that says so is yet to come
- *   -ENXIO, -EAGAIN, -ENOMEM, -EMFILE, -ENFILE  as from evring_op_start()
+ *   -ENXIO, -EACCES, -EAGAIN, -ENOMEM, -EMFILE, -ENFILE  as from
+ *             evring_op_start()
  */
 int evring_send_queue(struct ev_loop *loop, struct evring_send *send,
 		      struct evring_piece *piece);
@@ -560,7 +562,8 @@ static inline void evring_recv_init(struct evring_recv *recv,
  *             another loop; a flag is unknown; or for EVRING_RECV_MSG a buffer
  *             is too small, or the group incremental
  *   -EBUSY    recv is active
- *   -ENXIO, -EAGAIN, -ENOMEM, -EMFILE, -ENFILE  as from evring_op_start()
+ *   -ENXIO, -EACCES, -EAGAIN, -ENOMEM, -EMFILE, -ENFILE  as from
+ *             evring_op_start()
  */
 int evring_recv_start(struct ev_loop *loop, struct evring_recv *recv);
 

@@ -83,10 +83,22 @@ enum evring_flags {
 	 * Attached on behalf of a program that may not know of it, as `evring
 	 * run` does: a later evring_attach() takes the place of this one
 	 * instead of failing with -EBUSY, counts where this one did unless it
-	 * names another place, and spins and polls NICs as this one did
-	 * unless it names times of its own.
+	 * names another place, spins and polls NICs as this one did unless it
+	 * names times of its own, and is restricted if this one was.
 	 */
-	EVRING_GIVE_WAY = 1u << 3
+	EVRING_GIVE_WAY = 1u << 3,
+
+	/*
+	 * For a loop that has watchers and messages, and no operations: its
+	 * ring accepts only the requests that evring makes for these, and the
+	 * kernel refuses all others, from whatever code in this process, with
+	 * EACCES.  So do evring_op_start() and the watchers of evring-net.h
+	 * that are made of it, evring_reserve(), evring_set_files() and
+	 * evring_ring().  It holds as long as the loop is attached, also when
+	 * the ring is made anew.  Attach fails with -ENODEV where the kernel
+	 * has no restrictions (Linux 5.10), or restrict is disabled.
+	 */
+	EVRING_RESTRICT = 1u << 4
 };
 
 /*
@@ -116,7 +128,8 @@ struct evring_stats {
 	uint64_t spin_hits;	/* of these, ended by it: without a sleep */
 	uint64_t napi_queues;	/* of NICs that are polled now: a level, not a
 				   count; see evring_set_napi() */
-	uint64_t reserved[13];
+	uint64_t restricted;	/* 1: EVRING_RESTRICT, while there is a ring */
+	uint64_t reserved[12];
 };
 
 /*
@@ -176,7 +189,8 @@ struct evring_config {
  *   -ENOTSUP     the layout of this libev could not be proven, or loop does not
  *                use libev's epoll backend; or config has napi, and
  *                evring_set_napi() would say so
- *   -ENODEV      EVRING_REQUIRE_REGION, and this is not to be had here
+ *   -ENODEV      EVRING_REQUIRE_REGION or EVRING_RESTRICT, and this is not to
+ *                be had here
  *   -ENOSYS      no io_uring: a kernel before 5.11, or seccomp says so
  *   -EPERM       io_uring is forbidden: sysctl kernel.io_uring_disabled, or
  *                seccomp
@@ -496,6 +510,7 @@ static inline void evring_op_init(struct evring_op *op,
  *   EINVAL   op is NULL or has no callback
  *   EBUSY    op is active
  *   ENXIO    the loop has no ring: it is not attached, or lost its ring
+ *   EACCES   the loop was attached with EVRING_RESTRICT
  *   EAGAIN   the kernel takes no more requests at the moment
  *   ENOMEM, EMFILE, ENFILE  no memory, no file descriptor
  */
@@ -518,9 +533,9 @@ int evring_op_cancel(struct ev_loop *loop, struct evring_op *op);
  * are submitted together: a chain of linked requests ends where a submission
  * ends.
  *
- * Returns 0; -E2BIG if the submission queue is not as long; -ENXIO as above; or
- * what the kernel said when it was to take the requests before (-EAGAIN,
- * -EBUSY, -ENOMEM).
+ * Returns 0; -E2BIG if the submission queue is not as long; -ENXIO and -EACCES
+ * as above; or what the kernel said when it was to take the requests before
+ * (-EAGAIN, -EBUSY, -ENOMEM).
  */
 int evring_reserve(struct ev_loop *loop, unsigned nr);
 
@@ -535,8 +550,9 @@ int evring_reserve(struct ev_loop *loop, unsigned nr);
  * ones let these requests keep them.
  *
  * Returns 0; -EINVAL if nr is more than 1048576; -ENXIO for a loop without a
- * ring; -EMFILE if nr is more than RLIMIT_NOFILE less one, or no file
- * descriptor is left; -ENOMEM: then there may be no table any more.
+ * ring; -EACCES for one with EVRING_RESTRICT; -EMFILE if nr is more than
+ * RLIMIT_NOFILE less one, or no file descriptor is left; -ENOMEM: then there
+ * may be no table any more.
  */
 int evring_set_files(struct ev_loop *loop, unsigned nr);
 
@@ -556,8 +572,8 @@ int evring_set_files(struct ev_loop *loop, unsigned nr);
  * too: without them nobody waits for what the kernel still does to the memory
  * of operations.
  *
- * Returns NULL with errno set on failure: ENXIO for a loop without a ring, or
- * ENOMEM, EMFILE, ENFILE.
+ * Returns NULL with errno set on failure: ENXIO for a loop without a ring,
+ * EACCES for one with EVRING_RESTRICT, or ENOMEM, EMFILE, ENFILE.
  */
 struct io_uring *evring_ring(struct ev_loop *loop);
 

@@ -35,7 +35,7 @@
 
 #define KNOWN_FLAGS                                                            \
 	(EVRING_REQUIRE_REGION | EVRING_USER_REGION | EVRING_ALLOW_NONE |      \
-	 EVRING_GIVE_WAY)
+	 EVRING_GIVE_WAY | EVRING_RESTRICT)
 
 enum { MAX_ENTRIES = 32768 };
 
@@ -53,7 +53,7 @@ struct binding {
 	double mintime;	    /* of libev's backend, to be put back */
 	bool is_given_back; /* the ring was lost, libev's backend has the loop
 			     */
-	bool gives_way;	    /* EVRING_GIVE_WAY */
+	unsigned flags;	    /* evring_config.flags */
 	double spin;	    /* evring_config.spin */
 	struct evring_stats *users_stats; /* evring_config.stats: the
 					     caller's, until unbind() */
@@ -219,6 +219,7 @@ static int new_binding(struct binding **ret_binding, struct ev_loop *loop,
 		.have = have,
 		.entries = config->entries,
 		.user_region = config->flags & EVRING_USER_REGION,
+		.restricted = config->flags & EVRING_RESTRICT,
 		.spin = config->spin,
 		.napi = config->napi,
 		.stats = config->stats,
@@ -236,7 +237,7 @@ static int new_binding(struct binding **ret_binding, struct ev_loop *loop,
 		free(b);
 		return r;
 	}
-	b->gives_way = config->flags & EVRING_GIVE_WAY;
+	b->flags = config->flags;
 	b->users_stats = config->stats;
 	b->spin = config->spin;
 	b->mintime = *evr_field(&b->host, double, mintime);
@@ -254,10 +255,27 @@ static void bind_loop(struct seat *seat, struct binding *b)
 	put_functions(&b->host, modify, poll_events, MINTIME);
 }
 
+static bool gives_way(const struct binding *b)
+{
+	return b->flags & EVRING_GIVE_WAY;
+}
+
 /* May attach leave this loop as it is?  b is its binding or NULL. */
 static bool is_settled(const struct binding *b)
 {
-	return b && !b->is_given_back && !b->gives_way;
+	return b && !b->is_given_back && !gives_way(b);
+}
+
+/* What config does not say is as it was. */
+static void inherit(struct evring_config *config, const struct binding *b)
+{
+	config->flags |= b->flags & EVRING_RESTRICT;
+	if (!config->stats)
+		config->stats = b->users_stats;
+	if (config->spin == 0.)
+		config->spin = b->spin;
+	if (config->napi == 0.)
+		config->napi = evr_poll_napi(b->poll);
 }
 
 /* A loop whose ring was lost may be attached again. */
@@ -269,14 +287,16 @@ static int make_room(struct ev_loop *loop, struct evring_config *config)
 		return 0;
 	if (!seat->binding || is_settled(seat->binding))
 		return -EBUSY;
-	if (seat->binding->gives_way && !config->stats)
-		config->stats = seat->binding->users_stats;
-	if (seat->binding->gives_way && config->spin == 0.)
-		config->spin = seat->binding->spin;
-	if (seat->binding->gives_way && config->napi == 0.)
-		config->napi = evr_poll_napi(seat->binding->poll);
+	if (gives_way(seat->binding))
+		inherit(config, seat->binding);
 	unbind(seat);
 	return 0;
+}
+
+static bool has_what_is_required(unsigned flags, unsigned have)
+{
+	return (!(flags & EVRING_REQUIRE_REGION) || have & EVR_HAVE_REGION) &&
+	       (!(flags & EVRING_RESTRICT) || have & EVR_HAVE_RESTRICT);
 }
 
 static int attach(struct ev_loop *loop, const struct evring_config *wanted)
@@ -293,7 +313,7 @@ static int attach(struct ev_loop *loop, const struct evring_config *wanted)
 	r = check_config(&config, &have);
 	if (r < 0)
 		return r;
-	if (config.flags & EVRING_REQUIRE_REGION && !(have & EVR_HAVE_REGION))
+	if (!has_what_is_required(config.flags, have))
 		return -ENODEV;
 	r = make_room(loop, &config);
 	if (r < 0)

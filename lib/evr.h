@@ -50,7 +50,8 @@ enum evr_have {
 	EVR_HAVE_MSG_RING = 1u << 20,
 	EVR_HAVE_SYNC_MSG = 1u << 21,
 	EVR_HAVE_NAPI = 1u << 22,
-	EVR_HAVE_ALL = (1u << 23) - 1
+	EVR_HAVE_RESTRICT = 1u << 23,
+	EVR_HAVE_ALL = (1u << 24) - 1
 };
 
 #endif

@@ -299,6 +299,7 @@ static int make_ring(struct evr_poll *p, struct evr_ring_config config)
 	if (evr_spin_is_on(&p->spin)) /* without a view it does not watch */
 		(void)evr_ring_open_view(&p->ring);
 	evr_napi_forget_ring(&p->napi);
+	p->stats->restricted = config.restricted;
 	p->ring_id = new_ring_id();
 	p->state = IDLE;
 	p->look = true;
@@ -393,6 +394,7 @@ int evr_poll_new(struct evr_poll **ret_poll, const struct evr_host *host,
 		.have = config->have,
 		.entries = config->entries ? config->entries : DEFAULT_ENTRIES,
 		.user_region = config->user_region,
+		.restricted = config->restricted,
 	};
 	struct evr_poll *p = calloc(1, sizeof(*p));
 	int r;
@@ -1032,8 +1034,8 @@ bool evr_poll_wake_later(struct evr_poll *p, struct evr_waker *waker)
 		return true;
 	}
 	if (!(p->ring.config.have & EVR_HAVE_MSG_RING) ||
-	    !evr_waker_takes_messages(waker) || !has_next_turn(p) ||
-	    p->nr_wakes == MAX_WAKES)
+	    p->ring.config.restricted || !evr_waker_takes_messages(waker) ||
+	    !has_next_turn(p) || p->nr_wakes == MAX_WAKES)
 		return false;
 	p->wakes[p->nr_wakes++] = waker;
 	return true;
@@ -1242,11 +1244,18 @@ static void drop_ring(struct evr_poll *p)
 	evr_flight_cancel(&p->flight);
 }
 
+/* What is a level among the counters. */
+static void end_levels(struct evr_poll *p)
+{
+	p->stats->napi_queues = 0;
+	p->stats->restricted = 0;
+}
+
 static void set_lost(struct evr_poll *p)
 {
 	p->lost = true;
 	p->stats->rings_lost++;
-	p->stats->napi_queues = 0;
+	end_levels(p);
 	p->nr_reported += (int)evr_ports_end(&p->ports);
 }
 
@@ -1263,7 +1272,7 @@ void evr_poll_free(struct evr_poll *p)
 		return;
 	if (!p->lost)
 		drop_ring(p);
-	p->stats->napi_queues = 0;
+	end_levels(p);
 	evr_flight_invoke(&p->flight);
 	evr_flight_exit(&p->flight);
 	evr_ports_end_now(&p->ports);
@@ -1985,11 +1994,22 @@ bool evr_poll_turn(struct evr_poll *p, double timeout)
  * operations
  */
 
-/* A ring that may be given requests which name memory. */
-static int ready_guarded_ring(struct evr_poll *p)
+/* A ring that takes operations.  (The kernel would refuse a restricted one's,
+   but as late as in the turn.) */
+static int ready_for_ops(struct evr_poll *p)
 {
 	if (evr_unlikely(!ready_ring(p)))
 		return -ENXIO;
+	return evr_unlikely(p->ring.config.restricted) ? -EACCES : 0;
+}
+
+/* One that may be given requests which name memory. */
+static int ready_guarded_ring(struct evr_poll *p)
+{
+	int r = ready_for_ops(p);
+
+	if (evr_unlikely(r < 0))
+		return r;
 	if (evr_likely(evr_ring_is_guarded(&p->ring)))
 		return 0;
 	return evr_ring_guard(&p->ring, p->nr_files);
@@ -2028,8 +2048,10 @@ int evr_poll_start(struct evr_poll *p, struct evring_op *op,
 
 int evr_poll_park(struct evr_poll *p, struct evring_op *op)
 {
-	if (evr_unlikely(!ready_ring(p)))
-		return -ENXIO;
+	int r = ready_for_ops(p);
+
+	if (evr_unlikely(r < 0))
+		return r;
 	if (evr_unlikely(!evr_flight_reserve(&p->flight, 1)))
 		return -ENOMEM;
 	evr_flight_park(&p->flight, op);
@@ -2070,19 +2092,20 @@ int evr_poll_cancel(struct evr_poll *p, struct evring_op *op)
 
 int evr_poll_reserve(struct evr_poll *p, unsigned nr)
 {
-	if (!ready_ring(p))
-		return -ENXIO;
+	int r = ready_for_ops(p);
+
+	if (r < 0)
+		return r;
 	ask_before_flush(p, nr);
 	return evr_ring_reserve(&p->ring, nr);
 }
 
 int evr_poll_set_files(struct evr_poll *p, unsigned nr)
 {
-	int r;
+	int r = ready_for_ops(p);
 
-	if (!ready_ring(p))
-		return -ENXIO;
-	r = evr_ring_guard(&p->ring, nr);
+	if (r >= 0)
+		r = evr_ring_guard(&p->ring, nr);
 	if (r >= 0)
 		p->nr_files = nr;
 	return r;

@@ -12,6 +12,7 @@ struct evr_poll_config {
 	unsigned have;
 	unsigned entries;
 	bool user_region;
+	bool restricted;	    /* EVRING_RESTRICT */
 	double spin;		    /* as evring_config.spin, valid */
 	double napi;		    /* as evring_config.napi, valid */
 	struct evring_stats *stats; /* as evring_config.stats */
@@ -71,7 +72,7 @@ bool evr_poll_wake_later(struct evr_poll *poll, struct evr_waker *waker);
 
 /*
  * evring_op_start() for an op that is not active.  Returns 0 or -errno: -ENXIO
- * if there is no ring.
+ * if there is no ring, -EACCES if it is restricted.
  */
 int evr_poll_start(struct evr_poll *poll, struct evring_op *op,
 		   struct io_uring_sqe **ret_sqe);
@@ -79,7 +80,7 @@ int evr_poll_start(struct evr_poll *poll, struct evring_op *op,
 /*
  * op, not active, becomes active without a request: it keeps the loop alive,
  * and ends when it is woken (with res), cancelled, or its ring goes.  Returns 0
- * or -errno: -ENXIO if there is no ring.
+ * or -errno, as above.
  */
 int evr_poll_park(struct evr_poll *poll, struct evring_op *op);
 void evr_poll_wake(struct evr_poll *poll, struct evring_op *op, int res);

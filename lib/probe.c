@@ -35,6 +35,8 @@
 const struct evr_feature evr_features[EVR_NR_FEATURES + 1] = {
 	{ "r-disabled",      EVR_HAVE_R_DISABLED,      0,
 	  "5.10", "a ring made in one thread and run in another" },
+	{ "restrict",        EVR_HAVE_RESTRICT,        EVR_HAVE_R_DISABLED,
+	  "5.10", "rings that take no other requests than evring's own" },
 	{ "multishot-poll",  EVR_HAVE_MULTISHOT_POLL,  0,
 	  "5.13", "one request, many events" },
 	{ "cqe-skip",        EVR_HAVE_CQE_SKIP,        0,
@@ -95,6 +97,7 @@ static const unsigned suspects[EVR_STEP_DONE][5] = {
 			     EVR_HAVE_COOP_TASKRUN, EVR_HAVE_SUBMIT_ALL,
 			     EVR_HAVE_R_DISABLED },
 	[EVR_STEP_REGION] = { EVR_HAVE_KERNEL_MEMORY, EVR_HAVE_REGION },
+	[EVR_STEP_RESTRICT] = { EVR_HAVE_RESTRICT },
 	[EVR_STEP_ENABLE] = { EVR_HAVE_R_DISABLED },
 	[EVR_STEP_REGISTER_RING] = { EVR_HAVE_REGISTERED_RING },
 	[EVR_STEP_ENTER] = { EVR_HAVE_NO_IOWAIT, EVR_HAVE_REGION,

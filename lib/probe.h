@@ -16,7 +16,7 @@ struct evr_feature {
 };
 
 /* All of them, in the order in which they came; ends with a NULL name. */
-enum { EVR_NR_FEATURES = 23 };
+enum { EVR_NR_FEATURES = 24 };
 extern const struct evr_feature evr_features[EVR_NR_FEATURES + 1];
 
 /*

@@ -35,6 +35,9 @@
  *    waits must not find a min-wait in their slot.
  * g) The registered number works on when the program closes all fds behind our
  *    back; the fd number may by then be another file, which must not be closed.
+ * h) What a restricted ring may be asked, of requests and of registering, is
+ *    listed while it is disabled, and for ever.  Numbers that the kernel does
+ *    not know are refused there, so the list is made of what it has.
  *
  * States of a ring, and the function that moves it:
  *
@@ -228,6 +231,51 @@ static void set_flags(struct evr_ring *ring)
 	ring->arg.ts = (uint64_t)(uintptr_t)&ring->ts;
 }
 
+/*
+ * restrictions
+ */
+
+/* All that evring asks of a ring without operations, once it is enabled; and
+   what the kernel must have for it (0: it always has). */
+static const struct {
+	unsigned short kind; /* IORING_RESTRICTION_ */
+	unsigned char what;
+	unsigned have;
+} allowed[] = {
+	{ IORING_RESTRICTION_SQE_OP, IORING_OP_EPOLL_CTL, 0 },
+	{ IORING_RESTRICTION_SQE_OP, IORING_OP_POLL_ADD, 0 },
+	{ IORING_RESTRICTION_SQE_OP, IORING_OP_ASYNC_CANCEL, 0 },
+	{ IORING_RESTRICTION_SQE_OP, EVR_OP_EPOLL_WAIT, EVR_HAVE_EPOLL_WAIT },
+	{ IORING_RESTRICTION_SQE_FLAGS_ALLOWED, IOSQE_CQE_SKIP_SUCCESS,
+	  EVR_HAVE_CQE_SKIP },
+	{ IORING_RESTRICTION_REGISTER_OP, IORING_REGISTER_RING_FDS,
+	  EVR_HAVE_REGISTERED_RING },
+	{ IORING_RESTRICTION_REGISTER_OP, IORING_UNREGISTER_RING_FDS,
+	  EVR_HAVE_REGISTERED_RING },
+	{ IORING_RESTRICTION_REGISTER_OP, IORING_REGISTER_SYNC_CANCEL,
+	  EVR_HAVE_EPOLL_CTL },
+	{ IORING_RESTRICTION_REGISTER_OP, IORING_REGISTER_NAPI, EVR_HAVE_NAPI },
+	{ IORING_RESTRICTION_REGISTER_OP, IORING_UNREGISTER_NAPI,
+	  EVR_HAVE_NAPI },
+};
+
+enum { NR_ALLOWED = sizeof(allowed) / sizeof(allowed[0]) };
+
+static int restrict_ring(struct evr_ring *ring)
+{
+	struct io_uring_restriction list[NR_ALLOWED];
+	unsigned i, nr = 0;
+
+	memset(list, 0, sizeof(list));
+	for (i = 0; i < NR_ALLOWED; i++) {
+		if ((ring->config.have & allowed[i].have) != allowed[i].have)
+			continue;
+		list[nr].opcode = allowed[i].kind;
+		list[nr++].sqe_op = allowed[i].what; /* a union */
+	}
+	return io_uring_register_restrictions(&ring->uring, list, nr);
+}
+
 /* evr_ring_init(), telling which step failed. */
 static int init_by_steps(struct evr_ring *ring,
 			 const struct evr_ring_config *config,
@@ -263,8 +311,14 @@ static int init_by_steps(struct evr_ring *ring,
 int evr_ring_init(struct evr_ring *ring, const struct evr_ring_config *config)
 {
 	enum evr_ring_step step;
+	int r = init_by_steps(ring, config, &step);
 
-	return init_by_steps(ring, config, &step);
+	if (r < 0 || !config->restricted)
+		return r;
+	r = restrict_ring(ring);
+	if (r < 0)
+		evr_ring_exit(ring);
+	return r;
 }
 
 /*
@@ -1023,7 +1077,12 @@ int evr_ring_trial(const struct evr_ring_config *config,
 	seen = seen_features(&ring);
 	ring.config.have = seen;
 	set_flags(&ring);
-	r = enable(&ring, ret_step);
+	if (seen & EVR_HAVE_RESTRICT) {
+		*ret_step = EVR_STEP_RESTRICT;
+		r = restrict_ring(&ring);
+	}
+	if (r >= 0)
+		r = enable(&ring, ret_step);
 	if (r >= 0) {
 		*ret_step = EVR_STEP_ENTER;
 		r = evr_ring_wait(&ring, 0);

@@ -16,6 +16,7 @@
 enum evr_ring_step {
 	EVR_STEP_SETUP,
 	EVR_STEP_REGION,
+	EVR_STEP_RESTRICT,
 	EVR_STEP_ENABLE,
 	EVR_STEP_REGISTER_RING,
 	EVR_STEP_ENTER,
@@ -26,6 +27,7 @@ struct evr_ring_config {
 	unsigned have;	  /* of enum evr_have: what to use */
 	unsigned entries; /* of the SQ; the CQ has four times as many */
 	bool user_region; /* wait region in our own memory */
+	bool restricted;  /* takes no requests but those of readiness */
 
 	/* Counted here, for as long as the ring lives.  The caller's; another
 	   ring may go on counting there. */

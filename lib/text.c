@@ -42,7 +42,8 @@ static const struct {
 	  "evring_set_napi() has no NAPI to poll NICs with: Linux 6.13, built "
 	  "with CONFIG_NET_RX_BUSY_POLL" },
 	{ ENODEV, "this kernel has no io_uring wait regions (Linux 6.13), and "
-	  "EVRING_REQUIRE_REGION accepts nothing less" },
+	  "EVRING_REQUIRE_REGION accepts nothing less; or it lets no ring be "
+	  "restricted (Linux 5.10), and EVRING_RESTRICT accepts no other" },
 	{ ENOSYS, "no usable io_uring: the kernel is older than 5.11, or a "
 	  "seccomp filter (container runtime, service manager) hides it; allow "
 	  "io_uring_setup, io_uring_enter and io_uring_register there" },
@@ -52,7 +53,9 @@ static const struct {
 	  "service, which must allow io_uring_setup, io_uring_enter and "
 	  "io_uring_register" },
 	{ EACCES, "io_uring is forbidden by a security module (SELinux, "
-	  "AppArmor or alike): see its log" },
+	  "AppArmor or alike): see its log; or the loop was attached with "
+	  "EVRING_RESTRICT, or under evring run --restrict, and takes no "
+	  "operations" },
 	{ EMFILE, "no file descriptor left in this process (a loop needs one, "
 	  "with operations two, with ports one more; fixed files count, too): "
 	  "raise RLIMIT_NOFILE, ulimit -n" },

@@ -121,6 +121,11 @@ static bool set_require(struct evr_options *options, const char *value)
 	return parse_switch(value, "1", "0", &options->require);
 }
 
+static bool set_restrict(struct evr_options *options, const char *value)
+{
+	return parse_switch(value, "1", "0", &options->restricted);
+}
+
 static int signal_of(const char *value)
 {
 	static const struct {
@@ -188,6 +193,7 @@ const struct evr_option evr_options_table[] = {
 	{ "engine",   "EVRING_ENGINE",   "auto, ring or set", false,
 	  set_engine },
 	{ "require",  "EVRING_REQUIRE",  "1 or 0", true, set_require },
+	{ "restrict", "EVRING_RESTRICT", "1 or 0", true, set_restrict },
 	{ "spin",     "EVRING_SPIN",
 	  "a time of at most 1s, as in 50us, or 0, or auto", false,
 	  set_spin },

@@ -18,6 +18,7 @@ struct evr_options {
 	double collect;		   /* seconds; 0: no collecting */
 	double spin;		   /* evring_config.spin */
 	double napi;		   /* evring_set_napi(); 0: off */
+	bool restricted;	   /* EVRING_RESTRICT of attach */
 	bool require; /* end the program rather than leave it on epoll */
 	bool stats;
 	int stats_signal; /* 0: at exit only */

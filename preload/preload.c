@@ -136,6 +136,8 @@ static int attach_as_wanted(const struct evr_library *library,
 
 	if (options.require && options.tier == EVR_REGION)
 		config.flags |= EVRING_REQUIRE_REGION;
+	if (options.restricted)
+		config.flags |= EVRING_RESTRICT;
 	r = library->attach(loop, &config);
 	if (r == -EINVAL && config.disable)
 		r = attach_without_names(library, loop, &config);

@@ -32,7 +32,7 @@ static const char *const counters[] = {
 	"overflows",	"handed_over",	 "ring_rebuilds",
 	"rings_lost",	"ops",		 "op_events",
 	"looks",	"spins",	 "spin_hits",
-	"napi_queues",
+	"napi_queues",	"restricted",
 };
 
 static_assert(sizeof(counters) / sizeof(counters[0]) == EVR_NR_COUNTERS,

@@ -80,7 +80,7 @@ static const struct {
 	int error;
 	struct evring_config config;
 } bad_configs[] = {
-	{ "unknown flag 4", -EINVAL, { .flags = 1u << 4 } },
+	{ "unknown flag 5", -EINVAL, { .flags = 1u << 5 } },
 	{ "unknown flag 31", -EINVAL, { .flags = 1u << 31 } },
 	{ "unknown and known flags",
 	  -EINVAL,
@@ -97,6 +97,9 @@ static const struct {
 	{ "no region for want of r-disabled",
 	  -ENODEV,
 	  { .flags = EVRING_REQUIRE_REGION, .disable = "r-disabled" } },
+	{ "nothing to restrict by",
+	  -ENODEV,
+	  { .flags = EVRING_RESTRICT, .disable = "restrict" } },
 };
 
 START_TEST(bad_config_is_refused)

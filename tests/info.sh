@@ -83,7 +83,7 @@ verdict() {
 # What cannot be used without it.
 dependents() {
 	case $1 in
-	r-disabled) echo region kernel-memory ;;
+	r-disabled) echo restrict region kernel-memory ;;
 	cqe-skip) echo epoll-ctl msg-ring sync-msg ;;
 	msg-ring) echo sync-msg ;;
 	pbuf-ring) echo multishot-recv recv-bundle pbuf-inc ;;
@@ -510,7 +510,7 @@ assert [loops[l]["tier"] for l in sorted(loops)] == \
     ["region", "copied", "none", "none", "none"]
 assert loops["0x1000"]["default"] and not loops["0x2000"]["default"]
 assert loops["0x1000"]["stats"]["turns"] == 100
-assert len(loops["0x1000"]["stats"]) == 19
+assert len(loops["0x1000"]["stats"]) == 20
 assert loops["0x1000"]["why"] == "" and "select" in loops["0x4000"]["why"]
 assert loops["0x4000"]["backend"] == "select"
 assert loops["0x5000"]["stats"] is None

@@ -31,6 +31,7 @@ check_scripts = \
 	%D%/info.sh \
 	%D%/install.sh \
 	%D%/resp.sh \
+	%D%/restrict.sh \
 	%D%/proxy.sh \
 	%D%/run-bad.sh \
 	%D%/run-close.sh \
@@ -84,6 +85,7 @@ unit_tests = \
 	%D%/region.t \
 	%D%/resp-parse.t \
 	%D%/resp-store.t \
+	%D%/restrict.t \
 	%D%/ring.t \
 	%D%/scale.t \
 	%D%/self.t \
@@ -153,6 +155,10 @@ unit_tests = \
 	examples/resp-table.c examples/resp-table.h $(test_common)
 %C%_resp_store_t_CFLAGS = $(test_cflags)
 %C%_resp_store_t_LDADD = $(test_libs)
+%C%_restrict_t_SOURCES = %D%/restrict.c %D%/raw.c %D%/raw.h $(test_common)
+%C%_restrict_t_CFLAGS = $(test_cflags)
+%C%_restrict_t_LDADD = $(test_libs)
+%C%_restrict_t_LDFLAGS = -Wl,--wrap=io_uring_queue_init_params
 %C%_ring_t_SOURCES = %D%/ring.c $(test_common)
 %C%_ring_t_CFLAGS = $(test_cflags)
 %C%_ring_t_LDADD = $(test_libs)

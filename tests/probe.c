@@ -30,7 +30,8 @@ static const struct {
 	unsigned dependents; /* what cannot be used without it */
 } features[] = {
 	{ "r-disabled",      EVR_HAVE_R_DISABLED,
-	  EVR_HAVE_REGION | EVR_HAVE_KERNEL_MEMORY },
+	  EVR_HAVE_RESTRICT | EVR_HAVE_REGION | EVR_HAVE_KERNEL_MEMORY },
+	{ "restrict",        EVR_HAVE_RESTRICT,        0 },
 	{ "multishot-poll",  EVR_HAVE_MULTISHOT_POLL,  0 },
 	{ "cqe-skip",        EVR_HAVE_CQE_SKIP,
 	  EVR_HAVE_EPOLL_CTL | EVR_HAVE_MSG_RING | EVR_HAVE_SYNC_MSG },
@@ -205,7 +206,7 @@ enum {
 		      EVR_HAVE_MULTISHOT_ACCEPT | EVR_HAVE_SEND_ZC |
 		      EVR_HAVE_PBUF_RING | EVR_HAVE_MULTISHOT_RECV |
 		      EVR_HAVE_RECV_BUNDLE | EVR_HAVE_PBUF_INC | EVR_HAVE_NAPI |
-		      NO_MESSAGES
+		      EVR_HAVE_RESTRICT | NO_MESSAGES
 };
 
 START_TEST(masked_feature_is_off_in_the_ring)
@@ -279,6 +280,7 @@ END_TEST
 enum {
 	MEM_REGION = 34, /* register opcode, Linux 6.13 */
 	NO_REGION = EVR_HAVE_REGION | EVR_HAVE_KERNEL_MEMORY,
+	NOT_DISABLED = EVR_HAVE_R_DISABLED | EVR_HAVE_RESTRICT,
 	NO_BUFFERS = EVR_HAVE_PBUF_RING | EVR_HAVE_MULTISHOT_RECV |
 		     EVR_HAVE_RECV_BUNDLE | EVR_HAVE_PBUF_INC,
 	/* by IORING_REGISTER_PROBE */
@@ -328,8 +330,12 @@ static const struct kernel {
 	{ "registering ring fds is EINVAL", 0, EVR_HAVE_REGISTERED_RING, 0,
 	  { REFUSE_REGISTER(IORING_REGISTER_RING_FDS, EINVAL) }, 1 },
 	{ "enabling rings is EINVAL", 0,
-	  EVR_HAVE_R_DISABLED | NO_REGION, 0,
+	  NOT_DISABLED | NO_REGION, 0,
 	  { REFUSE_REGISTER(IORING_REGISTER_ENABLE_RINGS, EINVAL) }, 1 },
+	{ "restrictions are EINVAL", 0, EVR_HAVE_RESTRICT, 0,
+	  { REFUSE_REGISTER(IORING_REGISTER_RESTRICTIONS, EINVAL) }, 1 },
+	{ "restrictions are forbidden", 0, EVR_HAVE_RESTRICT, 0,
+	  { REFUSE_REGISTER(IORING_REGISTER_RESTRICTIONS, EPERM) }, 1 },
 	{ "no probe", 0, LISTED, 0,
 	  { REFUSE_REGISTER(IORING_REGISTER_PROBE, EINVAL) }, 1 },
 	{ "before 6.0", 0, EVR_HAVE_EPOLL_CTL, 0,
@@ -341,11 +347,11 @@ static const struct kernel {
 	{ "no messages before 6.13", 0, EVR_HAVE_SYNC_MSG, 0,
 	  { REFUSE_REGISTER(EVR_REGISTER_SEND_MSG_RING, EINVAL) }, 1 },
 	{ "register is forbidden", 0,
-	  EVR_HAVE_R_DISABLED | NO_REGION | EVR_HAVE_REGISTERED_RING |
+	  NOT_DISABLED | NO_REGION | EVR_HAVE_REGISTERED_RING |
 		  LISTED | EVR_HAVE_NAPI, 0,
 	  { REFUSE(__NR_io_uring_register, EPERM) }, 1 },
 	{ "register is not there", 0,
-	  EVR_HAVE_R_DISABLED | NO_REGION | EVR_HAVE_REGISTERED_RING |
+	  NOT_DISABLED | NO_REGION | EVR_HAVE_REGISTERED_RING |
 		  LISTED | EVR_HAVE_NAPI, 0,
 	  { REFUSE(__NR_io_uring_register, ENOSYS) }, 1 },
 	{ "enter is forbidden", -EPERM, 0, 0,

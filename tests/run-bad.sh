@@ -27,7 +27,7 @@ values() {
 		--disable=region,nonsense --engine=epoll --engine= --collect=5 --collect=-1ms \
 		--collect=61s --collect=nan --collect=1e999s --collect=0x1s \
 		--spin= --spin=banana --spin=10 --spin=2s --napi= --napi=auto --napi=11ms --stats=FOO --stats=KILL \
-		--stats=2 --children=maybe --children= --require=2 --quiet=no \
+		--stats=2 --children=maybe --children= --require=2 --restrict=2 --quiet=no \
 		--verbose=yes; do
 		refused 2 "^evring: ${value%%=*}.*: it must be " "$value" \
 			echo ran
@@ -78,7 +78,7 @@ good_values() {
 		--disable=region,epoll-wait --disable= --engine=set --collect=0 \
 		--collect=2ms --collect=0.5s --collect=50us --spin=auto \
 		--spin=0 --spin=20us --napi=0 --napi=50us --napi=10ms --stats --stats=WINCH --children=yes \
-		--children=no --require=0 --quiet --verbose --verbose=0; do
+		--children=no --require=0 --restrict=0 --restrict --quiet --verbose --verbose=0; do
 		run "$value" -- echo ran
 		[ "$status" -eq 0 ] && prints ran
 		check "$value is accepted" $?

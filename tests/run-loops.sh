@@ -110,7 +110,7 @@ else
 fi
 for one in EVRING_TIER=copied EVRING_DISABLE=region \
 	EVRING_DISABLE=epoll-wait EVRING_DISABLE=min-wait \
-	EVRING_DISABLE=epoll-ctl,no-iowait EVRING_SPIN=1ms EVRING_SPIN=auto EVRING_ENGINE=set; do
+	EVRING_DISABLE=epoll-ctl,no-iowait EVRING_SPIN=1ms EVRING_SPIN=auto EVRING_ENGINE=set EVRING_RESTRICT=1; do
 	setting "$one"
 done
 

@@ -238,8 +238,14 @@ quiet() {
 	run --stats --spin=50us "$loops" default
 	says '^evring stats: .* spins=[1-9]'
 	check "--spin" $?
+	run --stats --restrict "$loops" default
+	says '^evring stats: .* events=[1-9].* restricted=1'
+	check "--restrict" $?
+	run --verbose --restrict --disable=restrict "$loops" default
+	says ': not attached: .*EVRING_RESTRICT'
+	check "--restrict on a kernel without: epoll, and why" $?
 	run --stats "$loops" default
-	says '^evring stats: .* spins=0'
+	says '^evring stats: .* spins=0.* restricted=0'
 	check "without it, none" $?
 	run --napi=50us --disable=napi "$loops" default
 	[ "$(wc -l <"$dir/err")" -eq 1 ] &&

@@ -275,6 +275,7 @@ static const char *call_of_step(enum evr_ring_step step)
 	static const char *const names[] = {
 		[EVR_STEP_SETUP] = "io_uring_setup",
 		[EVR_STEP_REGION] = "io_uring_register (memory region)",
+		[EVR_STEP_RESTRICT] = "io_uring_register (restrictions)",
 		[EVR_STEP_ENABLE] = "io_uring_register (enable rings)",
 		[EVR_STEP_REGISTER_RING] = "io_uring_register (ring fds)",
 		[EVR_STEP_ENTER] = "io_uring_enter",

@@ -56,6 +56,8 @@ static void print_usage(FILE *to)
 	      "info lists them\n"
 	      "  --engine=ENGINE    ask the ring or the epoll set first; "
 	      "auto\n"
+	      "  --restrict         rings that take evring's own requests "
+	      "only\n"
 	      "  --collect=TIME     wait so long for more events; as in 2ms\n"
 	      "  --spin=TIME        look so long before sleeping; or auto\n"
 	      "  --napi=TIME        have the kernel poll NICs so long before "
@@ -246,7 +248,9 @@ static int try_loop(void)
 	if (options.tier == EVR_NO_TIER)
 		return -ENOTSUP;
 	if (options.tier == EVR_REGION)
-		config.flags = EVRING_REQUIRE_REGION;
+		config.flags |= EVRING_REQUIRE_REGION;
+	if (options.restricted)
+		config.flags |= EVRING_RESTRICT;
 	loop = evring_loop_new(EVFLAG_NOENV, &config);
 	if (!loop)
 		return -errno;

@@ -31,7 +31,7 @@
 	"send-zc,napi"
 
 /* clang-format off */
-static const struct mode modes[] = {
+static struct mode modes[] = {
 	{ .name = "epoll" }, /* the oracle */
 	{ .name = "region",           .tier = EVRING_TIER_REGION,
 	  .needs_region = true },
@@ -121,9 +121,19 @@ static void leave_out(const struct mode *mode, const char *reason)
 	fflush(stdout);
 }
 
+/* CONFORM_RESTRICT: see restrict.sh. */
+static bool may_be_restricted(struct mode *mode)
+{
+	const char *disable = mode->config.disable;
+
+	mode->config.flags |= EVRING_RESTRICT;
+	return !disable || !strstr(disable, "r-disabled");
+}
+
 void find_runnable(void)
 {
-	const struct mode *mode;
+	bool is_restricted = getenv("CONFORM_RESTRICT");
+	struct mode *mode;
 
 	machine_tier = find_tier();
 	for (mode = modes; mode < modes + ARRAY_SIZE(modes); mode++)
@@ -132,6 +142,9 @@ void find_runnable(void)
 		else if (mode->needs_region &&
 			 machine_tier < EVRING_TIER_REGION)
 			leave_out(mode, "no wait regions here");
+		else if (mode->tier && is_restricted &&
+			 !may_be_restricted(mode))
+			leave_out(mode, "cannot be restricted");
 		else
 			runnable[nr_runnable++] = mode;
 }
