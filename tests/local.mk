@@ -27,6 +27,7 @@ check_scripts = \
 	%D%/echo-operations.sh \
 	%D%/embedding.sh \
 	%D%/engines.sh \
+	%D%/fds.sh \
 	%D%/http.sh \
 	%D%/info.sh \
 	%D%/install.sh \
@@ -73,6 +74,7 @@ unit_tests = \
 	%D%/edge.t \
 	%D%/engine.t \
 	%D%/facts.t \
+	%D%/fds.t \
 	%D%/layout.t \
 	%D%/ledger.t \
 	%D%/mutant.t \
@@ -111,6 +113,10 @@ unit_tests = \
 	-I$(top_srcdir)/preload
 %C%_facts_t_CFLAGS = $(test_cflags)
 %C%_facts_t_LDADD = $(test_libs) -ldl
+%C%_fds_t_SOURCES = %D%/fds.c $(test_common)
+%C%_fds_t_CFLAGS = $(test_cflags)
+%C%_fds_t_LDADD = $(test_libs)
+%C%_fds_t_LDFLAGS = -Wl,--wrap=pipe2,--wrap=eventfd,--wrap=dup3
 %C%_layout_t_SOURCES = %D%/layout.c $(test_common)
 %C%_layout_t_CFLAGS = $(test_cflags)
 %C%_layout_t_LDADD = $(test_libs)
