@@ -26,6 +26,8 @@ AC_DEFUN([EVRING_COMPILER_FLAGS], [
     [], [enable_werror=no])
   AS_VAR_IF([enable_werror], [yes], [WARN_CFLAGS="$WARN_CFLAGS -Werror"])
   AC_SUBST([WARN_CFLAGS])
+  # what the dynamic linker writes is read-only from the first call on
+  AC_SUBST([RELRO_LDFLAGS], ["-Wl,-z,relro,-z,now"])
 
   AC_ARG_ENABLE([asan],
     [AS_HELP_STRING([--enable-asan],

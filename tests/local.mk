@@ -21,6 +21,7 @@ check_scripts = \
 	%D%/check-layers.sh \
 	%D%/check-manual.sh \
 	%D%/check-mutants.sh \
+	%D%/check-relro.sh \
 	%D%/check-static.sh \
 	%D%/daemon.sh \
 	%D%/echo.sh \
