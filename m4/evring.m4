@@ -38,14 +38,25 @@ AC_DEFUN([EVRING_COMPILER_FLAGS], [
     [], [enable_tsan=no])
   AS_IF([test "$enable_asan$enable_tsan" = yesyes],
     [AC_MSG_ERROR([--enable-asan and --enable-tsan exclude each other])])
+  AC_ARG_ENABLE([fuzz],
+    [AS_HELP_STRING([--enable-fuzz],
+      [build for scripts/fuzz: libFuzzer and sanitizers, wants clang])],
+    [], [enable_fuzz=no])
   SAN_FLAGS=
+  FUZZ_LDFLAGS=
   NO_UNDEFINED="-Wl,-z,defs"
   AS_VAR_IF([enable_asan], [yes], [SAN_FLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"])
   AS_VAR_IF([enable_tsan], [yes], [SAN_FLAGS="-fsanitize=thread -fno-omit-frame-pointer"])
+  AS_VAR_IF([enable_fuzz], [yes], [
+    SAN_FLAGS="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
+    FUZZ_LDFLAGS=-fsanitize=fuzzer
+  ])
   # a shared library leaves the sanitizer's symbols to the program
   AS_IF([test -n "$SAN_FLAGS"], [NO_UNDEFINED=])
   AC_SUBST([SAN_FLAGS])
+  AC_SUBST([FUZZ_LDFLAGS])
   AC_SUBST([NO_UNDEFINED])
+  AM_CONDITIONAL([FUZZ], [test "$enable_fuzz" = yes])
   AM_CONDITIONAL([SANITIZED], [test -n "$SAN_FLAGS"])
 ])
 
