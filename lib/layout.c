@@ -383,9 +383,10 @@ static bool peek_anfd(struct discovery *d, int fd, struct evr_anfd *ret_anfd)
 }
 
 /*
- * The array by fd: a started watcher is the head of its fd, which is marked as
- * changed; when the loop ran the mark is gone, its events and the epoll mask
- * are there, and the generation went up by one; and by one again for a change.
+ * The array by fd, which a loop without watchers does not have: a started
+ * watcher is the head of its fd, which is marked as changed; when the loop ran
+ * the mark is gone, its events and the epoll mask are there, and the generation
+ * went up by one; and by one again for a change.
  */
 static bool prove_anfds(struct discovery *d)
 {
@@ -397,9 +398,11 @@ static bool prove_anfds(struct discovery *d)
 
 	d->layout.anfds = d->layout.poll + sizeof(void *);
 	d->layout.anfdmax = d->layout.anfds + sizeof(void *);
+	ok = !image_ptr(&d->epoll, d->layout.anfds) &&
+	     !image_int(&d->epoll, d->layout.anfdmax);
 	ev_io_init(&w, ignore_io, fd, EV_READ);
 	ev_io_start(loop, &w);
-	ok = peek_anfd(d, fd, &marked);
+	ok = ok && peek_anfd(d, fd, &marked);
 	ok = ok && image_int(&d->epoll, d->layout.anfdmax) > fd;
 	ev_run(loop, EVRUN_NOWAIT);
 	ok = ok && peek_anfd(d, fd, &watched);
