@@ -46,7 +46,9 @@ static char *find_in(const char *dirs, const char *name)
 	bool was_refused = false;
 	int length;
 
-	for (; path && dirs; dirs = dirs[length] ? dirs + length + 1 : NULL) {
+	if (!path)
+		return NULL;
+	for (; dirs; dirs = dirs[length] ? dirs + length + 1 : NULL) {
 		length = (int)strcspn(dirs, ":");
 		sprintf(path, "%.*s/%s", length ? length : 1,
 			length ? dirs : ".", name);

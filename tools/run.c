@@ -85,6 +85,8 @@ static void complain(const char *variable, int length, const char *form)
 {
 	char *name = strndup(variable, (size_t)length);
 
+	if (!name)
+		return;
 	if (form)
 		say("%s is ignored: it must be %s", variable, form);
 	else
