@@ -41,7 +41,8 @@ check_scripts = \
 	%D%/run-forks.sh \
 	%D%/run-late.sh \
 	%D%/run-loops.sh \
-	%D%/run-stats.sh
+	%D%/run-stats.sh \
+	%D%/syscalls.sh
 EXTRA_DIST += $(check_scripts) %D%/common.sh %D%/daemon/common.sh \
 	%D%/http-client.py %D%/proxy-cases.py %D%/resp.py
 TESTS += $(check_scripts)
