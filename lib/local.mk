@@ -33,7 +33,7 @@ lib_LTLIBRARIES += %D%/libevring.la
 %C%_libevring_la_SOURCES =
 %C%_libevring_la_LIBADD  = %D%/libevr.la $(LIBURING_LIBS) $(EV_LIBS)
 %C%_libevring_la_LDFLAGS = $(AM_LDFLAGS) $(NO_UNDEFINED) \
-	-version-info $(EVRING_LT_VERSION) \
+	-version-number $(EVRING_LT_VERSION) \
 	-Wl,--no-undefined-version \
 	-Wl,--version-script=$(top_srcdir)/%D%/evring.map
 EXTRA_%C%_libevring_la_DEPENDENCIES = %D%/evring.map

@@ -15,6 +15,7 @@ AM_TESTS_ENVIRONMENT = \
 	export TEST_LIBS;
 
 check_scripts = \
+	%D%/check-abi.sh \
 	%D%/check-archive.sh \
 	%D%/check-exports.sh \
 	%D%/check-header.sh \
@@ -235,6 +236,12 @@ TESTS += %D%/faults.t
 %C%_faults_t_LDADD = %D%/libfaulty.la $(LIBURING_LIBS) $(EV_LIBS) \
 	$(CHECK_LIBS) -lpthread
 endif
+
+# What check-abi.sh compares with, for this version.
+EXTRA_DIST += %D%/abi %D%/dwarf-layout.awk
+.PHONY: abi
+abi: lib/libevring.la
+	$(AM_TESTS_ENVIRONMENT) $(SHELL) $(srcdir)/%D%/check-abi.sh --write
 
 # All faults, for every n, in every mode and row: hours.
 .PHONY: check-faults
