@@ -17,3 +17,7 @@ pkglib_LTLIBRARIES += %D%/libevring-preload.la
 %C%_libevring_preload_la_LIBADD  = -ldl -lpthread
 %C%_libevring_preload_la_LDFLAGS = $(AM_LDFLAGS) $(NO_UNDEFINED) \
 	-module -avoid-version -shared
+
+# It is alone in its folder.
+uninstall-hook:
+	-test ! -d "$(DESTDIR)$(pkglibdir)" || rmdir "$(DESTDIR)$(pkglibdir)"

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # install.sh - what `make install' puts down is enough for a program of three
-# lines, built with pkg-config, shared and static.
+# lines, built with pkg-config, shared and static; and `make uninstall' takes all
+# of it away.
 #
 # Runs in the build folder; CC, SAN_FLAGS from make.
 
@@ -79,4 +80,13 @@ attached() {
 }
 try "the installed tool runs it on a ring" attached \
 	"$tmp/root$prefix/bin/evring" run --require --verbose -- "$tmp/plain"
+
+# shellcheck disable=SC2317 # called by name
+nothing_left() {
+	left=$(find "$tmp/root" ! -type d -o -name evring)
+	echo "$left"
+	[ -z "$left" ]
+}
+try "make uninstall" make -s uninstall DESTDIR="$tmp/root"
+try "leaves nothing, nor a folder of evring's" nothing_left
 exit "$failed"
