@@ -237,6 +237,13 @@ TESTS += %D%/faults.t
 	$(CHECK_LIBS) -lpthread
 endif
 
+# What packages ask when they are built: no other programs, some seconds each.
+.PHONY: check-units
+check-units:
+	$(MAKE) check TESTS='$(unit_tests) $(unit_scripts)'
+unit_scripts = %D%/check-abi.sh %D%/check-archive.sh %D%/check-exports.sh \
+	%D%/check-layers.sh %D%/install.sh
+
 # What check-abi.sh compares with, for this version.
 EXTRA_DIST += %D%/abi %D%/dwarf-layout.awk
 .PHONY: abi
