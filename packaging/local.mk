@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # What packages are made with.  By name, because packages are built in debian/.
 
-EXTRA_DIST += %D%/evring.rpmlintrc %D%/evring.spec \
+EXTRA_DIST += %D%/evring.rpmlintrc %D%/evring.spec %D%/in-copy \
 	debian/README.source \
 	debian/changelog \
 	debian/control \
