@@ -14,8 +14,8 @@ AC_DEFUN([EVRING_TRY_FLAG], [
   AS_VAR_POPDEF([cache])
 ])
 
-dnl EVRING_COMPILER_FLAGS: warnings into WARN_CFLAGS, sanitizers into SAN_FLAGS.
-dnl CFLAGS belongs to the person who builds.
+dnl EVRING_COMPILER_FLAGS: warnings into WARN_CFLAGS; sanitizers, or the counters
+dnl of gcov, into SAN_FLAGS. CFLAGS belongs to the person who builds.
 AC_DEFUN([EVRING_COMPILER_FLAGS], [
   WARN_CFLAGS=
   m4_foreach_w([flag], [-Wall -Wextra -Wshadow -Wstrict-prototypes
@@ -36,17 +36,25 @@ AC_DEFUN([EVRING_COMPILER_FLAGS], [
   AC_ARG_ENABLE([tsan],
     [AS_HELP_STRING([--enable-tsan], [build with the thread sanitizer])],
     [], [enable_tsan=no])
-  AS_IF([test "$enable_asan$enable_tsan" = yesyes],
-    [AC_MSG_ERROR([--enable-asan and --enable-tsan exclude each other])])
+  AC_ARG_ENABLE([coverage],
+    [AS_HELP_STRING([--enable-coverage],
+      [build for gcov, without optimisation (see scripts/coverage)])],
+    [], [enable_coverage=no])
   AC_ARG_ENABLE([fuzz],
     [AS_HELP_STRING([--enable-fuzz],
       [build for scripts/fuzz: libFuzzer and sanitizers, wants clang])],
     [], [enable_fuzz=no])
+  AS_CASE([$enable_asan$enable_tsan$enable_coverage$enable_fuzz], [*yes*yes*],
+    [AC_MSG_ERROR([--enable-asan, --enable-tsan, --enable-coverage and
+      --enable-fuzz exclude each other])])
   SAN_FLAGS=
   FUZZ_LDFLAGS=
   NO_UNDEFINED="-Wl,-z,defs"
   AS_VAR_IF([enable_asan], [yes], [SAN_FLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"])
   AS_VAR_IF([enable_tsan], [yes], [SAN_FLAGS="-fsanitize=thread -fno-omit-frame-pointer"])
+  AS_VAR_IF([enable_coverage], [yes], [
+    SAN_FLAGS="--coverage -fprofile-update=atomic"
+    CFLAGS="$CFLAGS -O0"])
   AS_VAR_IF([enable_fuzz], [yes], [
     SAN_FLAGS="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
     FUZZ_LDFLAGS=-fsanitize=fuzzer
@@ -58,6 +66,7 @@ AC_DEFUN([EVRING_COMPILER_FLAGS], [
   AC_SUBST([NO_UNDEFINED])
   AM_CONDITIONAL([FUZZ], [test "$enable_fuzz" = yes])
   AM_CONDITIONAL([SANITIZED], [test -n "$SAN_FLAGS"])
+  AM_CONDITIONAL([COVERAGE], [test "$enable_coverage" = yes])
 ])
 
 dnl EVRING_LIBEV: libev >= 4.24 (it ships no .pc file), into EV_LIBS; and where

@@ -62,9 +62,14 @@ EXTRA_DIST += %D%/embedding/objects.cc %D%/embedding/program.c
 check_PROGRAMS += %D%/daemon/client
 %C%_daemon_client_SOURCES = %D%/daemon/client.c
 
-test_cflags = $(AM_CFLAGS) $(CHECK_CFLAGS)
+test_cflags = $(AM_CFLAGS) $(CHECK_CFLAGS) $(test_coverage)
 test_common = %D%/harness.c %D%/harness.h %D%/main.c \
 	%D%/sandbox.c %D%/sandbox.h %D%/tsan.c %D%/works.h
+# Their children leave by _exit(), which would leave no counts.
+EXTRA_DIST += %D%/coverage.h
+if COVERAGE
+test_coverage = -include $(top_srcdir)/%D%/coverage.h
+endif
 # The whole library, hidden functions included.
 test_libs = lib/libevr.la $(LIBURING_LIBS) $(EV_LIBS) $(CHECK_LIBS) -lpthread
 
@@ -193,7 +198,7 @@ check_PROGRAMS += %D%/embed.t
 TESTS += %D%/embed.t
 %C%_embed_t_SOURCES = %D%/embed.c $(test_common)
 %C%_embed_t_CPPFLAGS = $(AM_CPPFLAGS) -I$(LIBEV_SOURCE)
-%C%_embed_t_CFLAGS = $(SAN_FLAGS) $(CHECK_CFLAGS) -w
+%C%_embed_t_CFLAGS = $(SAN_FLAGS) $(CHECK_CFLAGS) $(test_coverage) -w
 %C%_embed_t_LDADD = $(test_libs) -ldl
 endif
 
