@@ -18,6 +18,7 @@ check_scripts = \
 	%D%/check-abi.sh \
 	%D%/check-archive.sh \
 	%D%/check-exports.sh \
+	%D%/check-guide.sh \
 	%D%/check-header.sh \
 	%D%/check-layers.sh \
 	%D%/check-manual.sh \
