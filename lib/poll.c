@@ -1873,6 +1873,8 @@ int evr_poll_set_collect(struct evr_poll *p, double seconds, unsigned events)
 	unsigned have = p->ring.config.have;
 	int r = 1;
 
+	if (p->lost)
+		return -EINVAL;
 	if (seconds > 0.)
 		r = evr_probe_min_wait(have);
 	if (r <= 0)

@@ -11,7 +11,7 @@
 
 #include <errno.h>
 #include <ev.h>
-#include <evring.h>
+#include <evring-net.h>
 #include <liburing.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -1227,6 +1227,103 @@ START_TEST(a_child_hears_that_they_are_not_its_own_and_the_parents_go_on)
 }
 END_TEST
 
+/* Each of them is the first to notice that there will be no other ring. */
+static int refuses_cancel(void)
+{
+	return evring_op_cancel(loop, &forked.op) == 0; /* it has ended */
+}
+
+static int refuses_start(void)
+{
+	static evring_op op;
+
+	evring_op_init(&op, on_event);
+	return !evring_op_start(loop, &op) && errno == ENXIO;
+}
+
+static int refuses_reserve(void)
+{
+	return evring_reserve(loop, 1) == -ENXIO;
+}
+
+static int refuses_files(void)
+{
+	return evring_set_files(loop, 1) == -ENXIO;
+}
+
+static void on_message(struct ev_loop *l, struct evring_port *port,
+		       struct evring_message *message)
+{
+	(void)l, (void)port, (void)message;
+}
+
+static int refuses_port(void)
+{
+	static struct evring_port port;
+
+	evring_port_init(&port, on_message);
+	return evring_port_start(loop, &port) == -ENXIO;
+}
+
+static int (*const refuses[])(void) = { refuses_cancel, refuses_start,
+					refuses_reserve, refuses_files,
+					refuses_port };
+
+enum { NR_REFUSES = ARRAY_SIZE(refuses) };
+
+static void set_fd_limit(rlim_t nr)
+{
+	struct rlimit limit;
+
+	child_assert(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+	limit.rlim_cur = nr;
+	child_assert(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+}
+
+static void note_readable(struct ev_loop *l, ev_io *w, int revents)
+{
+	(void)revents;
+	ev_io_stop(l, w);
+}
+
+static int lose_ring_in_fork(void *arg)
+{
+	ev_io io;
+	int i;
+
+	set_fd_limit(0);
+	child_assert(refuses[*(int *)arg]());
+	for (i = 0; i < NR_REFUSES; i++)
+		child_assert(i == 0 || refuses[i]());
+	child_assert(!evring_ring(loop) && errno == ENXIO);
+	child_assert(evring_set_spin(loop, 0.) == -EINVAL);
+	child_assert(evring_set_napi(loop, 0.) == -EINVAL);
+	child_assert(evring_set_collect(loop, 0., 0) == -EINVAL);
+	child_assert(stats().rings_lost == 1 && forked.nr == 0);
+	set_fd_limit(64);
+	ev_loop_fork(loop);
+	ev_io_init(&io, note_readable, fds[0], EV_READ);
+	ev_io_start(loop, &io);
+	child_assert(write(fds[1], "x", 1) == 1);
+	child_assert(ev_run(loop, 0) == 0); /* libev's backend has it */
+	child_assert(forked.nr == 1 && forked.op.res == -ECANCELED);
+	ev_loop_destroy(loop);
+	return 0;
+}
+
+START_TEST(a_ring_that_goes_between_turns_is_missed_by_all)
+{
+	int first = _i % NR_REFUSES;
+
+	open_loop(_i / NR_REFUSES);
+	init(&forked);
+	start_poll(&forked);
+	turn();
+	ck_assert_int_eq(run_in_child(lose_ring_in_fork, &first), 0);
+	close_loop();
+}
+END_TEST
+
 /*
  * threads
  */
@@ -1824,6 +1921,9 @@ Suite *make_suite(void)
 		tcase,
 		a_child_hears_that_they_are_not_its_own_and_the_parents_go_on,
 		NR_MODES * (int)ARRAY_SIZE(in_fork), no_children());
+	add_loop_or_leave_out(tcase,
+			      a_ring_that_goes_between_turns_is_missed_by_all,
+			      NR_MODES * NR_REFUSES, no_children());
 	add_loop_or_leave_out(tcase,
 			      a_loop_that_ends_sleeps_until_the_kernel_is_done,
 			      NR_MODES * NR_WAYS, no_thread_meanwhile());
