@@ -322,6 +322,36 @@ START_TEST(stopped_port_keeps_messages)
 }
 END_TEST
 
+enum { NR_BOXES = 3 };
+
+START_TEST(ports_of_a_loop_are_stopped_in_any_order)
+{
+	struct evring_message messages[NR_BOXES][2];
+	struct box boxes[NR_BOXES];
+	struct place place;
+	int i, gone = _i / NR_MODES;
+
+	open_place(&place, _i % NR_MODES);
+	for (i = 0; i < NR_BOXES; i++)
+		open_box(&boxes[i], &place);
+	evring_port_stop(place.loop, &boxes[gone].port);
+	for (i = 0; i < NR_BOXES; i++)
+		post_some(NULL, &boxes[i], messages[i], 0, 1);
+	turn(&place);
+	for (i = 0; i < NR_BOXES; i++)
+		check_box(&boxes[i], i != gone);
+	ck_assert_int_eq(evring_port_start(place.loop, &boxes[gone].port), 0);
+	for (i = 0; i < NR_BOXES; i++)
+		post_some(NULL, &boxes[i], messages[i], 1, 1);
+	turn(&place);
+	for (i = 0; i < NR_BOXES; i++)
+		check_box(&boxes[i], 2);
+	close_place(&place);
+	for (i = 0; i < NR_BOXES; i++)
+		ck_assert_uint_eq(boxes[i].nr_ends, 1);
+}
+END_TEST
+
 static void take_rest(struct ev_loop *loop, struct box *box,
 		      struct evring_message *message)
 {
@@ -1614,6 +1644,8 @@ static const struct {
 	{ "one loop", &loop_does_not_sleep_on_messages, 1, NULL },
 	{ "one loop", &flood_does_not_stop_the_loop, 1, NULL },
 	{ "one loop", &stopped_port_keeps_messages, 1, NULL },
+	{ "one loop", &ports_of_a_loop_are_stopped_in_any_order, NR_BOXES,
+	  NULL },
 	{ "one loop", &callback_may_take_the_rest, 1, NULL },
 	{ "one loop", &priorities_are_obeyed, 1, NULL },
 	{ "one loop", &port_stopped_by_another_has_no_event, 1, NULL },

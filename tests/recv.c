@@ -947,6 +947,11 @@ START_TEST(what_is_wrong_is_refused)
 	ck_assert_int_eq(evring_recv_start(loop, &receiver), -EINVAL);
 	receiver.name_size = 0xfffffff0;
 	ck_assert_int_eq(evring_recv_start(loop, &receiver), -EINVAL);
+	receiver.name_size = 0;
+	receiver.control_size = 0xfffffff0;
+	ck_assert_int_eq(evring_recv_start(loop, &receiver), -EINVAL);
+	receiver.control_size = 16; /* and the header: nothing for data */
+	ck_assert_int_eq(evring_recv_start(loop, &receiver), -EINVAL);
 	evring_recv_init(&receiver, NULL, 0, &group);
 	ck_assert_int_eq(evring_recv_start(loop, &receiver), -EINVAL);
 	evring_recv_init(&receiver, on_data, 0, NULL);

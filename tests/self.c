@@ -6,6 +6,7 @@
 
 #include "harness.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "../lib/self.h"
+#include "sandbox.h"
 
 START_TEST(init_may_be_repeated)
 {
@@ -26,6 +28,24 @@ START_TEST(init_may_be_repeated)
 	ck_assert_int_eq(evr_self_init(), 0);
 	ck_assert_uint_ne(id, 0);
 	ck_assert_uint_eq(evr_process_id(), id);
+}
+END_TEST
+
+/* As on Linux before 4.14.  Without that page no fork would be noticed. */
+static int init_without_wipe(void *unused)
+{
+	const struct refusal refusals[] = { REFUSE(__NR_madvise, EINVAL) };
+
+	(void)unused;
+	sandbox(refusals, 1);
+	child_assert(evr_self_init() == -EINVAL);
+	child_assert(evr_self_init() == -EINVAL);
+	return 0;
+}
+
+START_TEST(a_page_that_forks_keep_is_refused)
+{
+	ck_assert_int_eq(run_in_child(init_without_wipe, NULL), 0);
 }
 END_TEST
 
@@ -206,6 +226,8 @@ Suite *make_suite(void)
 
 	tcase_set_timeout(tcase, 20);
 	tcase_add_test(tcase, init_may_be_repeated);
+	add_or_leave_out(tcase, a_page_that_forks_keep_is_refused,
+			 no_children());
 	tcase_add_test(tcase, child_and_grandchild_are_others);
 	tcase_add_test(tcase, child_that_asks_first_is_another);
 	add_or_leave_out(tcase, child_by_raw_clone_is_another,
