@@ -794,6 +794,36 @@ START_TEST(who_waits_can_be_stopped_and_started)
 }
 END_TEST
 
+/* Those before and behind go on. */
+START_TEST(who_waits_among_others_can_be_stopped)
+{
+	struct conn conns[4];
+	int i;
+
+	set_up(_i, 1, 16);
+	for (i = 0; i < 4; i++) {
+		open_conn(&conns[i]);
+		conns[i].keep = i == 0; /* the only buffer */
+		send_some(&conns[i], 16);
+		turns(4);
+	}
+	ck_assert_int_eq(conns[0].nr_held, 1);
+	ck_assert_int_eq(evring_recv_stop(loop, &conns[2].recv), 0);
+	turns(1); /* nobody else has an event */
+	ck_assert_int_eq(conns[2].nr_last, 1);
+	ck_assert_int_eq(conns[2].result, -ECANCELED);
+	put_held(&conns[0]);
+	conns[0].keep = false;
+	run_until(conns[1].nr_events && conns[3].nr_events);
+	ck_assert_int_eq(conns[2].nr_events, 0);
+	close_conn(&conns[2]);
+	finish_conn(&conns[0], _i);
+	finish_conn(&conns[1], _i);
+	finish_conn(&conns[3], _i);
+	tear_down();
+}
+END_TEST
+
 /*
  * ends
  */
@@ -1786,6 +1816,7 @@ static const struct {
 	{ "dry", &a_buffer_is_passed_on_by_who_is_stopped, false },
 	{ "dry", &a_buffer_is_passed_on_by_who_finds_no_data, false },
 	{ "dry", &who_waits_can_be_stopped_and_started, false },
+	{ "dry", &who_waits_among_others_can_be_stopped, false },
 	{ "ends", &stop_only_asks_and_the_last_event_comes_once, false },
 	{ "ends", &a_watcher_can_be_stopped_before_it_began, false },
 	{ "ends", &nothing_is_lost_between_stop_and_start, false },
