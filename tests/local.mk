@@ -67,7 +67,7 @@ test_cflags = $(AM_CFLAGS) $(CHECK_CFLAGS) $(test_coverage)
 test_common = %D%/harness.c %D%/harness.h %D%/main.c \
 	%D%/sandbox.c %D%/sandbox.h %D%/tsan.c %D%/works.h
 # Their children leave by _exit(), which would leave no counts.
-EXTRA_DIST += %D%/coverage.h
+EXTRA_DIST += %D%/coverage.h %D%/coverage.py %D%/coverage-missing.md
 if COVERAGE
 test_coverage = -include $(top_srcdir)/%D%/coverage.h
 endif
