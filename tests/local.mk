@@ -299,6 +299,9 @@ CLEANFILES += $(soak_programs)
 	%D%/soak/soak.c %D%/soak/soak.h
 %C%_soak_mill_LDADD = lib/libevring.la $(EV_LIBS) -lpthread
 
+# What a kernel under scripts/test-kernel starts.
+EXTRA_DIST += %D%/kernel/init
+
 # The tests of the library's files under valgrind, one process for each program,
 # so that it sees all; and random programs without forks. Not conform.t: one
 # process cannot hold it all, and a process for each of its tests takes an hour;
