@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <ev.h>
 #include <evring.h>
+#include <liburing.h>
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
@@ -145,8 +146,15 @@ START_TEST(region_can_be_required)
 {
 	struct evring_config config = { .flags = EVRING_REQUIRE_REGION };
 	struct ev_loop *loop = new_loop();
+	int r = evring_attach(loop, &config);
 
-	ck_assert_int_eq(evring_attach(loop, &config), 0);
+	if (r == -ENODEV) {
+		ck_assert(is_untouched(loop));
+		printf("# left out: no wait regions here\n");
+		ev_loop_destroy(loop);
+		return;
+	}
+	ck_assert_int_eq(r, 0);
 	ck_assert_int_eq(evring_tier(loop), EVRING_TIER_REGION);
 	ck_assert(loop_works(loop));
 	ck_assert_uint_gt(stats_of(loop).waits_by_offset, 0);
@@ -809,7 +817,7 @@ static bool become_nobody(rlim_t memlock)
 	       setresuid(uid, uid, uid) == 0;
 }
 
-enum { CANNOT = 99 };
+enum { CANNOT = 99, NOT_COUNTED };
 
 static unsigned entries_of_ring(void)
 {
@@ -896,12 +904,29 @@ static int attach_until_memory_ends(void *arg)
 	return 0;
 }
 
+/* Not so on Linux 6.1 and 6.12. */
+static int is_ring_locked_memory(void *arg)
+{
+	struct io_uring ring;
+	int r;
+
+	(void)arg;
+	if (!become_nobody(0))
+		return CANNOT;
+	r = io_uring_queue_init(128, &ring, 0);
+	return r < 0 ? 0 : NOT_COUNTED;
+}
+
 static void check_memlock(int (*body)(void *), void *arg)
 {
-	int status = run_in_child(body, arg);
+	int status = run_in_child(is_ring_locked_memory, NULL);
 
+	if (!status)
+		status = run_in_child(body, arg);
 	if (status == CANNOT)
 		printf("# left out: no other user to be had for memlock\n");
+	else if (status == NOT_COUNTED)
+		printf("# left out: rings lock no memory on this kernel\n");
 	else
 		ck_assert_int_eq(status, 0);
 }

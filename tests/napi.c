@@ -788,7 +788,7 @@ static void add_settings(TCase *tcase, const char *without)
 
 static void add_sockets(TCase *tcase, const char *without)
 {
-	tcase_add_test(tcase, no_socket_is_asked_while_it_is_off);
+	add_or_leave_out(tcase, no_socket_is_asked_while_it_is_off, without);
 	add_or_leave_out(tcase, what_has_no_queue_adds_none, without);
 	add_loop_or_leave_out(tcase, a_watched_socket_is_asked_once,
 			      ARRAY_SIZE(masks), without);

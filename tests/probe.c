@@ -258,10 +258,10 @@ static int both_mask(void *unused)
 	unsigned have = 0;
 
 	(void)unused;
-	setenv("EVRING_DISABLE", "no-iowait", 1);
+	setenv("EVRING_DISABLE", "submit-all", 1);
 	child_assert(evr_probe("epoll-ctl", &have) == 0);
-	child_assert(!(have & (EVR_HAVE_NO_IOWAIT | EVR_HAVE_EPOLL_CTL)));
-	child_assert(have & EVR_HAVE_EPOLL_WAIT);
+	child_assert(!(have & (EVR_HAVE_SUBMIT_ALL | EVR_HAVE_EPOLL_CTL)));
+	child_assert(have & EVR_HAVE_MULTISHOT_POLL);
 	child_assert(evr_probe(NULL, &have) == 0);
 	child_assert(have & EVR_HAVE_EPOLL_CTL);
 	return 0;
