@@ -674,7 +674,10 @@ static void close_one_and_resume(struct server *server, int result)
 	ck_assert_int_eq(evring_accept_resume(loop, &server->accept), 0);
 }
 
-/* What a daemon does that keeps an fd for this. */
+/*
+ * What a daemon does that keeps an fd for this.  Old kernels (6.1) then say at
+ * once that there is none for the next connection, whether or not one has come.
+ */
 START_TEST(its_event_may_make_room_and_resume)
 {
 	struct server server;
@@ -689,7 +692,7 @@ START_TEST(its_event_may_make_room_and_resume)
 	server.action = close_one_and_resume;
 	server.nr_actions = 1;
 	run_to_connections(&server, 1);
-	ck_assert_int_ge(last_result(&server), 0);
+	ck_assert_int_ge(server.results[1], 0);
 	give_back_fds(before);
 	close(client);
 	stop(&server);

@@ -618,6 +618,17 @@ START_TEST(overflow_loses_nothing)
 END_TEST
 
 /* SUBMIT_ALL or not: what is behind a bad request is sent too. */
+/* Of a request in what was seen; the order is the kernel's. */
+static int result_of(uint64_t user_data)
+{
+	int i;
+
+	for (i = 0; i < seen.nr; i++)
+		if (seen.user_data[i] == user_data)
+			return seen.res[i];
+	ck_abort_msg("request %d has not answered", (int)user_data);
+}
+
 START_TEST(bad_request_does_not_stop_the_others)
 {
 	struct io_uring_sqe *sqe;
@@ -631,9 +642,9 @@ START_TEST(bad_request_does_not_stop_the_others)
 	ck_assert_int_eq(evr_ring_wait(&ring, 3600 * SEC), 0);
 	ck_assert(!evr_ring_has_unsent(&ring));
 	ck_assert_int_eq(reap(&ring), 3);
-	ck_assert_uint_eq(seen.user_data[1], 2);
-	ck_assert_int_eq(seen.res[1], -EINVAL);
-	ck_assert_uint_eq(seen.user_data[2], 3);
+	ck_assert_int_eq(result_of(1), 0);
+	ck_assert_int_eq(result_of(2), -EINVAL);
+	ck_assert_int_eq(result_of(3), 0);
 	evr_ring_exit(&ring);
 }
 END_TEST
