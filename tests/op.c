@@ -1548,7 +1548,7 @@ static void start_stuck(void)
 	io_uring_prep_send_zc(start(&stuck.try), stuck.pair[0], stuck.memory,
 			      LARGE, 0, 0);
 	await_events(&stuck.try, 1);
-	ck_assert_int_eq(stuck.try.op.res, LARGE);
+	ck_assert_int_gt(stuck.try.op.res, 0);
 	ck_assert(ev_is_active(&stuck.try.op));
 }
 
