@@ -4,13 +4,8 @@
  * timer, sig and async as members, and an object that attaches a loop before
  * main.
  *
- * CARRY_EV: ev.c is in this file.  Exits 0; 1 with a reason; 77 if there is no
- * io_uring.
+ * Exits 0; 1 with a reason; 77 if there is no io_uring.
  */
-#ifdef CARRY_EV
-#include "ev.c"
-#include <evring-embed.h>
-#endif
 #include <ev++.h>
 #include <evring-net.h>
 

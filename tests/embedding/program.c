@@ -139,7 +139,7 @@ static void on_acquire(struct ev_loop *loop) EV_NOEXCEPT
 }
 #endif
 
-static void start_op(struct ev_loop *loop, evring_op *op, enum heard *what,
+static void begin_op(struct ev_loop *loop, evring_op *op, enum heard *what,
 		     int priority)
 {
 	evring_op_init(op, NULL);
@@ -149,13 +149,13 @@ static void start_op(struct ev_loop *loop, evring_op *op, enum heard *what,
 	require(evring_op_start(loop, op) != NULL, "an operation starts");
 }
 
-static void start_ours(struct ev_loop *loop, evring_op ops[2],
+static void begin_ours(struct ev_loop *loop, evring_op ops[2],
 		       evring_port *port, evring_message *message)
 {
 	static enum heard lower = HEARD_LOWER_OP, higher = HEARD_OP;
 
-	start_op(loop, &ops[0], &lower, (EV_MINPRI + EV_MAXPRI) / 2);
-	start_op(loop, &ops[1], &higher, EV_MAXPRI);
+	begin_op(loop, &ops[0], &lower, (EV_MINPRI + EV_MAXPRI) / 2);
+	begin_op(loop, &ops[1], &higher, EV_MAXPRI);
 	evring_port_init(port, on_message);
 	ev_set_priority(&port->op, EV_MINPRI);
 	require(evring_port_start(loop, port) == 0, "a port starts");
@@ -186,7 +186,7 @@ static void try_all(struct ev_loop *loop)
 #if EV_FEATURE_API
 	ev_set_loop_release_cb(loop, on_release, on_acquire);
 #endif
-	start_ours(loop, ops, &port, &message);
+	begin_ours(loop, ops, &port, &message);
 	ev_timer_init(&timer, on_timer, 0.002, 0.);
 	ev_timer_start(loop, &timer);
 	ev_run(loop, 0);
