@@ -215,6 +215,15 @@ void ev_loop_destroy(struct ev_loop *loop)
 	changed = NULL;
 }
 
+/* Its address is taken, no more. */
+struct ev_loop *ev_default_loop_ptr;
+
+struct ev_loop *ev_default_loop(unsigned flags)
+{
+	(void)flags;
+	return ev_default_loop_ptr;
+}
+
 void ev_set_io_collect_interval(struct ev_loop *loop, ev_tstamp interval)
 {
 	put(loop, IO_BLOCKTIME, &interval);
