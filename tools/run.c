@@ -99,7 +99,7 @@ static void complain(const char *variable, int length, const char *form)
 static void keep_known_names(const char *names)
 {
 	char *copy = strdup(names), *known = calloc(1, strlen(names) + 2);
-	char *name, *rest = NULL;
+	char *name, *rest = NULL, *end = known;
 	unsigned bits;
 
 	say("EVRING_DISABLE=%s: unknown names are ignored; evring info lists "
@@ -108,7 +108,7 @@ static void keep_known_names(const char *names)
 	name = copy && known ? strtok_r(copy, ",", &rest) : NULL;
 	for (; name; name = strtok_r(NULL, ",", &rest))
 		if (evr_probe_parse(name, &bits) >= 0)
-			strcat(strcat(known, *known ? "," : ""), name);
+			end = stpcpy(stpcpy(end, *known ? "," : ""), name);
 	setenv("EVRING_DISABLE", known ? known : "", 1);
 	options.disable = getenv("EVRING_DISABLE");
 	free(copy);
@@ -130,7 +130,7 @@ static void read_environment(void)
 	memcpy(copy, environ, n * sizeof(*copy));
 	evr_options_read(&options, copy, complain);
 	free(copy);
-	if (evr_probe_parse(names, &bits) < 0)
+	if (names && evr_probe_parse(names, &bits) < 0)
 		keep_known_names(names);
 }
 
