@@ -20,6 +20,7 @@ EXTRA_DIST += %D%/evring.rpmlintrc %D%/evring.spec %D%/in-copy \
 	debian/not-installed \
 	debian/rules \
 	debian/source/format \
+	debian/source/lintian-overrides \
 	debian/tests/control \
 	debian/tests/program \
 	debian/tests/tool
