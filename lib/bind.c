@@ -278,25 +278,29 @@ static void inherit(struct evring_config *config, const struct binding *b)
 		config->napi = evr_poll_napi(b->poll);
 }
 
-/* A loop whose ring was lost may be attached again. */
-static int make_room(struct ev_loop *loop, struct evring_config *config)
-{
-	struct seat *seat = find_seat(loop);
-
-	if (!seat)
-		return 0;
-	if (!seat->binding || is_settled(seat->binding))
-		return -EBUSY;
-	if (gives_way(seat->binding))
-		inherit(config, seat->binding);
-	unbind(seat);
-	return 0;
-}
-
 static bool has_what_is_required(unsigned flags, unsigned have)
 {
 	return (!(flags & EVRING_REQUIRE_REGION) || have & EVR_HAVE_REGION) &&
 	       (!(flags & EVRING_RESTRICT) || have & EVR_HAVE_RESTRICT);
+}
+
+/* A loop whose ring was lost may be attached again. */
+static int make_room(struct ev_loop *loop, struct evring_config *config,
+		     unsigned have)
+{
+	struct seat *seat = find_seat(loop);
+	struct binding *b = seat ? seat->binding : NULL;
+
+	if (b && gives_way(b))
+		inherit(config, b);
+	if (!has_what_is_required(config->flags, have))
+		return -ENODEV;
+	if (!seat)
+		return 0;
+	if (!b || is_settled(b))
+		return -EBUSY;
+	unbind(seat);
+	return 0;
 }
 
 static int attach(struct ev_loop *loop, const struct evring_config *wanted)
@@ -313,9 +317,7 @@ static int attach(struct ev_loop *loop, const struct evring_config *wanted)
 	r = check_config(&config, &have);
 	if (r < 0)
 		return r;
-	if (!has_what_is_required(config.flags, have))
-		return -ENODEV;
-	r = make_room(loop, &config);
+	r = make_room(loop, &config, have);
 	if (r < 0)
 		return r;
 	seat = take_seat();

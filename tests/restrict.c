@@ -513,6 +513,21 @@ START_TEST(who_takes_the_place_is_restricted_as_well)
 }
 END_TEST
 
+/* Nor does it get there without: what is there stays. */
+START_TEST(who_takes_the_place_cannot_shake_it_off)
+{
+	static const char *const without[] = { "restrict", "r-disabled" };
+	struct evring_config config = { .disable = without[_i] };
+
+	open_loop(0, EVRING_RESTRICT | EVRING_GIVE_WAY);
+	ck_assert_int_eq(evring_attach(loop, &config), -ENODEV);
+	ck_assert_int_ne(evring_tier(loop), EVRING_TIER_NONE);
+	ck_assert(loop_works(loop));
+	ck_assert(is_restricted());
+	ev_loop_destroy(loop);
+}
+END_TEST
+
 START_TEST(detach_ends_it)
 {
 	struct evring_stats stats;
@@ -590,6 +605,8 @@ Suite *make_suite(void)
 	add_loop_or_leave_out(tcase, child_is_restricted_as_well, NR_MODES,
 			      reason ? reason : no_children());
 	add_loop_or_leave_out(tcase, attach_says_where_it_is_not_to_be_had, 2,
+			      reason);
+	add_loop_or_leave_out(tcase, who_takes_the_place_cannot_shake_it_off, 2,
 			      reason);
 	return suite;
 }
