@@ -1022,6 +1022,13 @@ static bool has_napi(const struct evr_ring *ring)
 	return evr_ring_register(ring, IORING_REGISTER_NAPI, &off) >= 0;
 }
 
+/* Where it is known, no argument is EFAULT. */
+static bool knows_registered_rings(const struct evr_ring *ring)
+{
+	return evr_ring_register(ring, IORING_REGISTER_RING_FDS, NULL) !=
+	       -EINVAL;
+}
+
 static unsigned seen_features(struct evr_ring *ring)
 {
 	unsigned features = ring->uring.features;
@@ -1053,6 +1060,8 @@ static unsigned seen_features(struct evr_ring *ring)
 	if (!has_request(probe, IORING_OP_EPOLL_CTL) ||
 	    sync_cancel(ring, 0) != -ENOENT)
 		seen &= ~(unsigned)EVR_HAVE_EPOLL_CTL;
+	if (!knows_registered_rings(ring)) /* nor may it be in a list */
+		seen &= ~(unsigned)EVR_HAVE_REGISTERED_RING;
 	if (!has_napi(ring))
 		seen &= ~(unsigned)EVR_HAVE_NAPI;
 	if (evr_ring_send(-1, 0) != -EBADF) /* it looked for the ring */

@@ -154,6 +154,7 @@ unit_tests = \
 %C%_probe_t_SOURCES = %D%/probe.c $(test_common)
 %C%_probe_t_CFLAGS = $(test_cflags)
 %C%_probe_t_LDADD = $(test_libs)
+%C%_probe_t_LDFLAGS = -Wl,--wrap=io_uring_register_restrictions
 %C%_recv_t_SOURCES = %D%/recv.c $(test_common)
 %C%_recv_t_CFLAGS = $(test_cflags)
 %C%_recv_t_LDADD = $(test_libs)
