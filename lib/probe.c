@@ -9,10 +9,11 @@
  * trial repeated, until a ring has waited or nothing is left to leave out.
  *
  * Only "not there" makes a feature go: EINVAL, EPERM, EACCES, ENOSYS,
- * EOPNOTSUPP, and EFAULT, EBADFD and EBADF from a step that should not know
- * them (a seccomp filter that swallowed an earlier one).  ENOMEM, EMFILE and
- * ENFILE end the trial: they will pass, and a loop should not stay poorer for
- * it.
+ * EOPNOTSUPP, EBUSY (a task that has restrictions, Linux 7.0, whose rings are
+ * made with them, and can have no others), and EFAULT, EBADFD and EBADF from a
+ * step that should not know them (a seccomp filter that swallowed an earlier
+ * one).  ENOMEM, EMFILE and ENFILE end the trial: they will pass, and a loop
+ * should not stay poorer for it.
  *
  * The answer of a trial that succeeded holds for the process and is kept.
  *
@@ -166,6 +167,12 @@ static bool means_not_there(int error)
 	}
 }
 
+/* Of a step of the trial: nothing in it is busy for a while. */
+static bool is_refused_for_good(int error)
+{
+	return error == -EBUSY || means_not_there(error);
+}
+
 /* The newest of have that can be to blame for a refusal at step, or 0. */
 static unsigned suspect(enum evr_ring_step step, unsigned have)
 {
@@ -191,7 +198,7 @@ static int try_rings(unsigned have, unsigned *ret_have)
 		if (!r)
 			return 0;
 		blamed = suspect(step, config.have);
-		if (!means_not_there(r) || !blamed)
+		if (!is_refused_for_good(r) || !blamed)
 			return r;
 		have = config.have & ~blamed;
 	}
