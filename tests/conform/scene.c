@@ -121,7 +121,12 @@ static void leave_out(const struct mode *mode, const char *reason)
 	fflush(stdout);
 }
 
-/* CONFORM_RESTRICT: see restrict.sh. */
+/* See restrict.sh. */
+static bool is_restricted(void)
+{
+	return getenv("CONFORM_RESTRICT");
+}
+
 static bool may_be_restricted(struct mode *mode)
 {
 	const char *disable = mode->config.disable;
@@ -132,7 +137,6 @@ static bool may_be_restricted(struct mode *mode)
 
 void find_runnable(void)
 {
-	bool is_restricted = getenv("CONFORM_RESTRICT");
 	struct mode *mode;
 
 	machine_tier = find_tier();
@@ -142,7 +146,7 @@ void find_runnable(void)
 		else if (mode->needs_region &&
 			 machine_tier < EVRING_TIER_REGION)
 			leave_out(mode, "no wait regions here");
-		else if (mode->tier && is_restricted &&
+		else if (mode->tier && is_restricted() &&
 			 !may_be_restricted(mode))
 			leave_out(mode, "cannot be restricted");
 		else
@@ -280,6 +284,7 @@ static void check_backend(void)
 		return;
 	check_int(stats().turns, >, 0);
 	check_int(stats().rings_lost, ==, 0);
+	check_int(stats().restricted, ==, is_restricted());
 	if (expected_tier(scene.mode) == EVRING_TIER_REGION)
 		check_int(stats().waits_copied, ==, 0);
 	else
