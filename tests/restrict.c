@@ -333,25 +333,38 @@ static void *run_until_message(void *arg)
 	return NULL;
 }
 
-/* From a restricted loop to one that sleeps in another thread. */
-START_TEST(messages_go)
+/* To a loop that sleeps in another thread. */
+static void send_one(int mode, unsigned flags, unsigned flags_of_other)
 {
 	static struct evring_message message = { .value = 1 };
-	struct ev_loop *other = new_loop(_i, 0);
+	struct ev_loop *other = new_loop(mode, flags_of_other);
 	pthread_t thread;
 	struct box box;
 
 	start_box(other, &box);
 	box.port.op.data = other;
-	open_loop(_i, EVRING_RESTRICT);
+	open_loop(mode, flags);
 	ck_assert(!pthread_create(&thread, NULL, run_until_message, &box));
 	evring_post(loop, &box.port, &message);
 	ev_run(loop, EVRUN_NOWAIT);
 	pthread_join(thread, NULL);
 	ck_assert_int_eq(box.nr, 1);
+	ck_assert_uint_eq(stats_of(other).rings_lost, 0);
 	evring_port_stop(other, &box.port);
 	ev_loop_destroy(other);
 	ev_loop_destroy(loop);
+}
+
+START_TEST(messages_go)
+{
+	send_one(_i, EVRING_RESTRICT, 0);
+	send_one(_i, EVRING_RESTRICT, EVRING_RESTRICT);
+}
+END_TEST
+
+START_TEST(messages_come_from_other_loops)
+{
+	send_one(_i, 0, EVRING_RESTRICT);
 }
 END_TEST
 
@@ -593,6 +606,7 @@ static const TTest *const *const in_modes[] = {
 	&settings_need_nothing_else,
 	&messages_come,
 	&messages_go,
+	&messages_come_from_other_loops,
 	&operations_are_refused_at_once,
 	&socket_watchers_are_refused_at_once,
 	&ring_of_another_thread_is_restricted_as_well,
