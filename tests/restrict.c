@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../lib/probe.h"
 #include "../lib/uapi.h"
 #include "raw.h"
 #include "works.h"
@@ -175,19 +176,54 @@ START_TEST(kernel_refuses_every_other_flag)
 }
 END_TEST
 
+/* What may be registered, where there is what it is for.  (Without ring fds in
+   the list the trial says that the kernel has none, so it is not asked.) */
+static const struct {
+	unsigned opcode, have;
+} registered[] = {
+	{ IORING_REGISTER_RING_FDS, 0 },
+	{ IORING_UNREGISTER_RING_FDS, 0 },
+	{ IORING_REGISTER_SYNC_CANCEL, EVR_HAVE_EPOLL_CTL },
+	{ IORING_REGISTER_NAPI, EVR_HAVE_NAPI },
+	{ IORING_UNREGISTER_NAPI, EVR_HAVE_NAPI },
+};
+
 static bool may_be_registered(unsigned opcode)
 {
-	switch (opcode) {
-	case IORING_REGISTER_RING_FDS:
-	case IORING_UNREGISTER_RING_FDS:
-	case IORING_REGISTER_SYNC_CANCEL:
-	case IORING_REGISTER_NAPI:
-	case IORING_UNREGISTER_NAPI:
-		return true;
-	default:
-		return false;
-	}
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(registered); i++)
+		if (registered[i].opcode == opcode)
+			return true;
+	return false;
 }
+
+/* The same wrong argument, of which each says something else than EACCES.
+   Without any of these a loop goes on, in a poorer way. */
+START_TEST(kernel_registers_what_evring_needs)
+{
+	int answers[ARRAY_SIZE(registered)], r;
+	unsigned have;
+	size_t i;
+
+	ck_assert_int_eq(evr_probe(NULL, &have), 0);
+	open_loop(0, 0);
+	for (i = 0; i < ARRAY_SIZE(registered); i++)
+		answers[i] = raw_register(ring->ring_fd, registered[i].opcode,
+					  NULL, 1);
+	ev_loop_destroy(loop);
+	open_loop(0, EVRING_RESTRICT);
+	for (i = 0; i < ARRAY_SIZE(registered); i++) {
+		if (registered[i].have ? !(have & registered[i].have)
+				       : answers[i] == -EINVAL)
+			continue; /* not there */
+		r = raw_register(ring->ring_fd, registered[i].opcode, NULL, 1);
+		ck_assert_msg(r == answers[i] && r != -EACCES, "opcode %u: %d",
+			      registered[i].opcode, r);
+	}
+	ev_loop_destroy(loop);
+}
+END_TEST
 
 /* Some of those that came after restrictions; since 6.3 none. */
 static bool may_be_unknown(unsigned opcode)
@@ -232,6 +268,25 @@ END_TEST
  * works as ever
  */
 
+struct box {
+	struct evring_port port;
+	int nr;
+};
+
+static void on_message(struct ev_loop *of, struct evring_port *port,
+		       struct evring_message *message)
+{
+	((struct box *)(void *)port)->nr += (int)message->value;
+	ev_break(of, EVBREAK_ONE);
+}
+
+static void start_box(struct ev_loop *of, struct box *box)
+{
+	box->nr = 0;
+	evring_port_init(&box->port, on_message);
+	ck_assert_int_eq(evring_port_start(of, &box->port), 0);
+}
+
 /* Of the set, in the ring.  Otherwise libev makes them. */
 static bool makes_changes(int mode)
 {
@@ -259,6 +314,35 @@ START_TEST(watchers_need_nothing_else)
 }
 END_TEST
 
+static void on_timer(struct ev_loop *of, ev_timer *w, int revents)
+{
+	(void)revents;
+	ev_timer_stop(of, w);
+}
+
+/* A request that is refused would be made again and again. */
+START_TEST(a_loop_with_nothing_to_do_sleeps)
+{
+	uint64_t enters, completions;
+	struct box box;
+	ev_timer w;
+
+	open_loop(_i, EVRING_RESTRICT);
+	start_box(loop, &box);
+	ev_run(loop, EVRUN_NOWAIT);
+	enters = stats_of(loop).enters;
+	completions = stats_of(loop).completions;
+	ev_timer_init(&w, on_timer, 0.02, 0.);
+	ev_timer_start(loop, &w);
+	while (ev_is_active(&w))
+		ev_run(loop, EVRUN_ONCE);
+	ck_assert_uint_le(stats_of(loop).completions, completions + 2);
+	ck_assert_uint_le(stats_of(loop).enters, enters + 20);
+	evring_port_stop(loop, &box.port);
+	ev_loop_destroy(loop);
+}
+END_TEST
+
 START_TEST(settings_need_nothing_else)
 {
 	int r;
@@ -278,25 +362,6 @@ START_TEST(settings_need_nothing_else)
 	ev_loop_destroy(loop);
 }
 END_TEST
-
-struct box {
-	struct evring_port port;
-	int nr;
-};
-
-static void on_message(struct ev_loop *of, struct evring_port *port,
-		       struct evring_message *message)
-{
-	((struct box *)(void *)port)->nr += (int)message->value;
-	ev_break(of, EVBREAK_ONE);
-}
-
-static void start_box(struct ev_loop *of, struct box *box)
-{
-	box->nr = 0;
-	evring_port_init(&box->port, on_message);
-	ck_assert_int_eq(evring_port_start(of, &box->port), 0);
-}
 
 static void *post_one(void *port)
 {
@@ -603,6 +668,7 @@ static const TTest *const *const in_modes[] = {
 	&kernel_registers_nothing_else,
 	&other_loops_are_not_restricted,
 	&watchers_need_nothing_else,
+	&a_loop_with_nothing_to_do_sleeps,
 	&settings_need_nothing_else,
 	&messages_come,
 	&messages_go,
@@ -624,6 +690,7 @@ Suite *make_suite(void)
 	suite_add_tcase(suite, tcase);
 	for (i = 0; i < ARRAY_SIZE(in_modes); i++)
 		add_loop_or_leave_out(tcase, *in_modes[i], NR_MODES, reason);
+	add_or_leave_out(tcase, kernel_registers_what_evring_needs, reason);
 	add_loop_or_leave_out(tcase, child_is_restricted_as_well, NR_MODES,
 			      reason ? reason : no_children());
 	add_loop_or_leave_out(tcase, attach_says_where_it_is_not_to_be_had, 2,
