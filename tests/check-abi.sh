@@ -97,13 +97,11 @@ write_down() {
 	exit
 }
 
-# none WHAT: it holds if nothing comes from stdin
-none() {
-	sed 's/^/# /' >"$dir/said"
+# nothing_said WHAT: it holds if there is nothing in said
+nothing_said() {
+	sed 's/^/# /' "$dir/said"
 	[ ! -s "$dir/said" ]
-	status=$?
-	cat "$dir/said"
-	check "$1" $status
+	check "$1" $?
 }
 
 [ "${1:-}" != --write ] || write_down
@@ -113,13 +111,14 @@ for kind in soname EVRING_ macro struct member enum; do
 done
 for file in "$abi"/*; do
 	old=${file##*/}
-	comm -23 "$file" "$dir/now" |
-		none "all that programs built with $old rely on is there"
-	[ "$old" = "$version" ] || grep "^EVRING_$old " "$dir/now" |
-		comm -13 "$file" - | none "EVRING_$old is closed since its release"
+	comm -23 "$file" "$dir/now" >"$dir/said"
+	nothing_said "all that programs built with $old rely on is there"
+	[ "$old" != "$version" ] || continue
+	grep "^EVRING_$old " "$dir/now" | comm -13 "$file" - >"$dir/said"
+	nothing_said "EVRING_$old is closed since its release"
 done
 file=$abi/$version
 [ -f "$file" ] || file=/dev/null
-comm -13 "$file" "$dir/now" |
-	none "all there is is in tests/abi/$version (else: make abi)"
+comm -13 "$file" "$dir/now" >"$dir/said"
+nothing_said "all there is is in tests/abi/$version (else: make abi)"
 exit "$failed"
