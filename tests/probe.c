@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "../lib/probe.h"
@@ -209,6 +210,43 @@ enum {
 		      EVR_HAVE_RECV_BUNDLE | EVR_HAVE_PBUF_INC | EVR_HAVE_NAPI |
 		      EVR_HAVE_RESTRICT | NO_MESSAGES
 };
+
+static bool is_since(const char *kernel, const char *release)
+{
+	int major, minor, has_major, has_minor;
+
+	ck_assert_int_eq(sscanf(kernel, "%d.%d", &major, &minor), 2);
+	ck_assert_int_eq(sscanf(release, "%d.%d", &has_major, &has_minor), 2);
+	return has_major > major || (has_major == major && has_minor >= minor);
+}
+
+/*
+ * Many tests leave out what the probe does not find; this one is about what it
+ * must find.  Not NAPI, without which a kernel may be built.
+ */
+START_TEST(what_this_kernel_brought_is_found)
+{
+	const struct evr_feature *feature;
+	struct utsname name;
+	unsigned have = 0;
+
+	ck_assert_int_eq(uname(&name), 0);
+	ck_assert_int_eq(evr_probe(NULL, &have), 0);
+	for (feature = evr_features; feature->name; feature++)
+		if (feature->bit != EVR_HAVE_NAPI &&
+		    is_since(feature->kernel, name.release))
+			ck_assert_msg(have & feature->bit, "no %s on %s",
+				      feature->name, name.release);
+}
+END_TEST
+
+/* Why nothing must be found; NULL if all must. */
+static const char *what_is_masked(void)
+{
+	const char *disable = getenv("EVRING_DISABLE");
+
+	return disable && *disable ? "EVRING_DISABLE is set" : NULL;
+}
 
 START_TEST(masked_feature_is_off_in_the_ring)
 {
@@ -581,6 +619,8 @@ Suite *make_suite(void)
 	tcase_add_test(names, unknown_name_is_invalid);
 	tcase_add_loop_test(names, masked_feature_goes_with_its_dependents_only,
 			    0, NR_FEATURES);
+	add_or_leave_out(names, what_this_kernel_brought_is_found,
+			 what_is_masked());
 	tcase_add_loop_test(names, masked_feature_is_off_in_the_ring, 0,
 			    NR_FEATURES);
 	tcase_add_loop_test(names, one_good_try_is_no_proof_and_one_bad_is_none,
