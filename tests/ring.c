@@ -617,7 +617,6 @@ START_TEST(overflow_loses_nothing)
 }
 END_TEST
 
-/* SUBMIT_ALL or not: what is behind a bad request is sent too. */
 /* Of a request in what was seen; the order is the kernel's. */
 static int result_of(uint64_t user_data)
 {
@@ -629,6 +628,7 @@ static int result_of(uint64_t user_data)
 	ck_abort_msg("request %d has not answered", (int)user_data);
 }
 
+/* SUBMIT_ALL or not: what is behind a bad request is sent too. */
 START_TEST(bad_request_does_not_stop_the_others)
 {
 	struct io_uring_sqe *sqe;
