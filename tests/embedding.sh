@@ -12,7 +12,8 @@
 
 [ -n "${LIBEV_SOURCE:-}" ] || skip "the source of libev is not here"
 dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
+clock=
+trap '[ -z "$clock" ] || kill "$clock"; rm -rf "$dir"' EXIT
 trap 'exit 1' HUP INT TERM
 make -s amalgamation || exit 1
 all=$PWD/amalgamation
@@ -263,6 +264,8 @@ else
 fi
 kill "$clock"
 wait "$clock"
-check "until SIGTERM" $?
+status=$?
+clock=
+check "until SIGTERM" $status
 
 exit "$failed"
