@@ -10,7 +10,8 @@ the library's objects.  A file may have been compiled several times (for
 faults.t with calls that can fail): what one of them counted counts.
 
 --missing prints each line and branch that was not taken.  Exit status 1: below
-one of the limits, or lines are missing in a function that LIST does not name.
+one of the limits, lines are missing in a function that LIST does not name, or LIST
+names one that is not there.
 
 A branch is what gcc makes one, two for each condition and each && in it.  Those
 of assert() do not count: the one that fails cannot be taken.
@@ -123,8 +124,9 @@ def print_missing(files, sources):
                   f" {sources[path][nr - 1].strip()}")
 
 
-def without_reason(files, path):
-    """the functions that miss lines and are not in the list"""
+def compare_with_list(files, path):
+    """the functions that miss lines and are not in the list; and those in the
+    list that are not there, under this name"""
     listed = set()
     with open(path, encoding="utf-8") as text:
         for line in text:
@@ -134,7 +136,10 @@ def without_reason(files, path):
                            for function in re.findall(r"`(\w+)`", row[2])}
     missing = {(os.path.basename(name), file.functions[nr])
                for name, file in files.items() for nr in file.missing_lines()}
-    return sorted(missing - listed)
+    known = {(os.path.basename(name), function)
+             for name, file in files.items()
+             for function in file.functions.values()}
+    return sorted(missing - listed), sorted(listed - known)
 
 
 def main():
@@ -163,9 +168,14 @@ def main():
         print(f"coverage.py: wanted are {args.lines:g} % of lines and"
               f" {args.branches:g} % of branches")
         status = 1
-    for file, function in without_reason(files, args.list):
+    without_reason, gone = compare_with_list(files, args.list)
+    for file, function in without_reason:
         print(f"coverage.py: {file}: {function}(): lines are missing, and"
               f" {args.list} has no reason")
+        status = 1
+    for file, function in gone:
+        print(f"coverage.py: {file}: there is no {function}(), which"
+              f" {args.list} names")
         status = 1
     sys.exit(status)
 
