@@ -15,9 +15,9 @@ out=$(mktemp) || exit 1
 trap 'rm -f "$out"' EXIT
 trap 'exit 1' HUP INT TERM
 
-for part in level changes closing kinds half-closed hang-ups reuse replaced stopped \
-	'one event' 'never spurious' 'always ready' connects detaching idle timers \
-	collecting libev wakers loops forks threads many; do
+for part in level changes closing kinds mistakes half-closed hang-ups reuse replaced \
+	stopped 'one event' 'never spurious' 'always ready' connects detaching quiet idle \
+	timers collecting libev wakers loops forks threads many 'looked at'; do
 	timeout 300 env CONFORM_RESTRICT=1 CK_RUN_CASE="$part" \
 		tests/conform.t >"$out" 2>&1
 	status=$?
