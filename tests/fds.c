@@ -77,7 +77,8 @@ static void each_fd(void (*use)(int fd))
 	ck_assert_ptr_nonnull(dir);
 	while ((entry = readdir(dir)))
 		if (entry->d_name[0] != '.' &&
-		    atoi(entry->d_name) != dirfd(dir))
+		    atoi(entry->d_name) != dirfd(dir) &&
+		    atoi(entry->d_name) < getdtablesize()) /* or valgrind's */
 			use(atoi(entry->d_name));
 	closedir(dir);
 }
@@ -182,7 +183,8 @@ START_TEST(every_file_is_close_on_exec)
 	ev_run(loop, EVRUN_NOWAIT);
 	ck_assert_int_eq(evring_set_files(loop, 4), 0);
 	check_fds("fixed files");
-	(void)evring_set_collect(loop, 1e-3, 0);
+	if (!under_valgrind()) /* it takes the offset for a bad pointer */
+		(void)evring_set_collect(loop, 1e-3, 0);
 	ck_assert_int_eq(evring_set_spin(loop, 1e-4), 0);
 	ck_assert(loop_works(loop));
 	check_fds("collecting and spinning");

@@ -666,22 +666,39 @@ static const char *no_ring(void)
 			      : evring_strerror(r);
 }
 
-static const TTest *const *const in_modes[] = {
-	&kernel_refuses_every_other_request,
-	&kernel_refuses_every_other_flag,
-	&kernel_registers_nothing_else,
-	&other_loops_are_not_restricted,
-	&watchers_need_nothing_else,
-	&a_loop_with_nothing_to_do_sleeps,
-	&settings_need_nothing_else,
-	&messages_come,
-	&messages_go,
-	&messages_come_from_other_loops,
-	&operations_are_refused_at_once,
-	&socket_watchers_are_refused_at_once,
-	&ring_of_another_thread_is_restricted_as_well,
-	&who_takes_the_place_is_restricted_as_well,
-	&detach_ends_it,
+static const char *no_threads(void)
+{
+	return under_valgrind() ? "valgrind lets no other thread run while a "
+				  "ring waits"
+				: NULL;
+}
+
+static const char *no_nonsense(void)
+{
+	return under_valgrind() ? "valgrind reports what is wrong on purpose, "
+				  "and takes the offset of a wait for a pointer"
+				: NULL;
+}
+
+static const struct {
+	const TTest *const *test;
+	const char *(*why_not)(void);
+} in_modes[] = {
+	{ &kernel_refuses_every_other_request, no_nonsense },
+	{ &kernel_refuses_every_other_flag, no_nonsense },
+	{ &kernel_registers_nothing_else, no_nonsense },
+	{ &other_loops_are_not_restricted, NULL },
+	{ &watchers_need_nothing_else, NULL },
+	{ &a_loop_with_nothing_to_do_sleeps, NULL },
+	{ &settings_need_nothing_else, no_nonsense },
+	{ &messages_come, no_threads },
+	{ &messages_go, no_threads },
+	{ &messages_come_from_other_loops, no_threads },
+	{ &operations_are_refused_at_once, NULL },
+	{ &socket_watchers_are_refused_at_once, NULL },
+	{ &ring_of_another_thread_is_restricted_as_well, no_threads },
+	{ &who_takes_the_place_is_restricted_as_well, NULL },
+	{ &detach_ends_it, NULL },
 };
 
 Suite *make_suite(void)
@@ -693,8 +710,12 @@ Suite *make_suite(void)
 
 	suite_add_tcase(suite, tcase);
 	for (i = 0; i < ARRAY_SIZE(in_modes); i++)
-		add_loop_or_leave_out(tcase, *in_modes[i], NR_MODES, reason);
-	add_or_leave_out(tcase, kernel_registers_what_evring_needs, reason);
+		add_loop_or_leave_out(tcase, *in_modes[i].test, NR_MODES,
+				      reason || !in_modes[i].why_not
+					      ? reason
+					      : in_modes[i].why_not());
+	add_or_leave_out(tcase, kernel_registers_what_evring_needs,
+			 reason ? reason : no_nonsense());
 	add_loop_or_leave_out(tcase, child_is_restricted_as_well, NR_MODES,
 			      reason ? reason : no_children());
 	add_loop_or_leave_out(tcase, attach_says_where_it_is_not_to_be_had, 2,
