@@ -10,6 +10,8 @@
 
 [ -x tests/conform.t ] || skip "conform.t was not built: there is no Check"
 [ -z "${EVRING_VALGRIND:-}" ] || skip "valgrind is too slow for it"
+tools/evring info | grep -q '^  restrict .* on ' ||
+	skip "rings cannot be restricted here: see evring info"
 
 out=$(mktemp) || exit 1
 trap 'rm -f "$out"' EXIT
