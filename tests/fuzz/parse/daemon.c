@@ -97,6 +97,16 @@ static const struct daemon daemon_tried = {
 	.may_do_without_ring = true,
 };
 
+/* What would end the program ends this. */
+static void try_options(int argc, char **argv)
+{
+	optind = 0; /* have getopt begin anew */
+	if (!setjmp(after_exit)) {
+		options_parse(&daemon_tried, argc, argv);
+		check_results();
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct daemon_options defaults;
@@ -114,10 +124,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	text = rest = fuzz_string(data, size);
 	while (rest && argc <= MAX_ARGUMENTS)
 		arguments[argc++] = strsep(&rest, "\n");
-	optind = 0; /* have getopt begin anew */
-	if (!setjmp(after_exit)) {
-		options_parse(&daemon_tried, argc, arguments);
-		check_results();
-	}
+	try_options(argc, arguments);
 	return 0;
 }
