@@ -42,6 +42,19 @@ const char *no_children(void)
 	       "and all tests there are one process";
 }
 
+const char *no_threads(void)
+{
+	return under_valgrind() ? "valgrind lets no other thread run while a "
+				  "ring waits"
+				: NULL;
+}
+
+const char *no_collecting(void)
+{
+	return under_valgrind() ? "valgrind takes the offset for a bad pointer"
+				: NULL;
+}
+
 bool under_valgrind(void)
 {
 	return getenv("EVRING_VALGRIND") != NULL;

@@ -34,6 +34,11 @@ bool under_valgrind(void);
  */
 const char *no_children(void);
 
+/* The same of a test in which other threads run while a ring waits, and of one
+   whose loop collects. */
+const char *no_threads(void);
+const char *no_collecting(void);
+
 /* Is this program built with the address or the thread sanitizer? */
 bool under_asan(void);
 bool under_tsan(void);

@@ -1619,19 +1619,6 @@ START_TEST(signal_handlers_may_post)
 }
 END_TEST
 
-static const char *no_threads(void)
-{
-	return under_valgrind() ? "valgrind lets no other thread run while a "
-				  "ring waits"
-				: NULL;
-}
-
-static const char *no_collecting(void)
-{
-	return under_valgrind() ? "valgrind takes the offset for a bad pointer"
-				: NULL;
-}
-
 typedef const char *why_not(void);
 
 static const struct {
