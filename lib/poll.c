@@ -152,6 +152,7 @@ enum {
 	DEFAULT_ENTRIES = 128,
 	MAX_WAKES = 16,
 	MAX_PASSED = 16, /* looks before a ring that may have more than hints */
+	FEW_MARKS = 64,	 /* memory for so many is kept */
 	FIRST_EVENTS = 256,
 	MAX_EVENTS = 8192
 };
@@ -159,17 +160,22 @@ enum {
 /* Seconds until a ring that refused is tried again for its operations. */
 static const double LOOK_AGAIN = 0.01;
 
-/* What we remember of an fd besides libev's ANFD. */
+/* What we remember of an fd besides libev's ANFD; small, for there are many. */
 struct evr_fd {
 	unsigned char emask; /* libev's, as we left it; see notice_new_set() */
-	bool is_watched;
-	bool is_reused; /* a restart meant a new file, the last time (trap b) */
 	unsigned char under_way; /* tag of a change that may be (trap i) */
-	bool is_asked;		 /* for its NIC's queue, since it was started */
-	unsigned char nr_askers; /* and as many watchers as there were then */
-	const void *asker; /* newest watcher when evring_io_edge() was called:
-			      the next change makes it an edge if that is so
-			      still; compared, not looked at */
+	bool is_watched : 1;
+	bool is_reused : 1; /* a restart meant a new file, the last time
+			       (trap b) */
+	bool is_asked : 1;  /* for its NIC's queue, since it was started */
+	int mark;	    /* 1 + index of its mark, 0: it has none */
+};
+
+/* evring_io_edge() was called for an fd that libev is about to change: that
+   makes it an edge if no watcher was started since. */
+struct evr_mark {
+	unsigned nr_watchers; /* that it had then */
+	const void *newest;   /* of these; compared, not looked at */
 };
 
 struct evr_poll {
@@ -230,6 +236,11 @@ struct evr_poll {
 	int nr_fds;
 	int nr_watched; /* of these */
 	bool has_edges; /* some of these may be */
+
+	/* Of fds that libev changes in its next turn, so all go together. */
+	struct evr_mark *marks;
+	int nr_marks, max_marks;
+	int nr_waiting; /* of these: their fds are not changed yet */
 
 	int *always; /* fds that are always ready (trap f) */
 	int nr_always, max_always;
@@ -683,36 +694,75 @@ static bool has_watcher(const struct evr_anfd *anfd, const void *watcher)
 	return false;
 }
 
-enum { MAX_ASKERS = UCHAR_MAX };
-
-/* Or MAX_ASKERS + 1. */
 static unsigned nr_watchers(const struct evr_anfd *anfd)
 {
 	const struct ev_watcher_list *w;
 	unsigned nr = 0;
 
-	for (w = anfd->head; w && nr <= MAX_ASKERS; w = w->next)
+	for (w = anfd->head; w; w = w->next)
 		nr++;
 	return nr;
 }
 
+/* Or the one it has; NULL: no memory. */
+static struct evr_mark *add_mark(struct evr_poll *p, struct evr_fd *state)
+{
+	int max = p->max_marks ? p->max_marks * 2 : 8;
+	struct evr_mark *marks;
+
+	if (state->mark)
+		return &p->marks[state->mark - 1];
+	if (p->nr_marks == p->max_marks) {
+		marks = realloc(p->marks, (size_t)max * sizeof(*marks));
+		if (!marks)
+			return NULL;
+		p->marks = marks;
+		p->max_marks = max;
+	}
+	p->nr_waiting++;
+	state->mark = ++p->nr_marks;
+	return &p->marks[state->mark - 1];
+}
+
+static void drop_mark(struct evr_poll *p, struct evr_fd *state)
+{
+	if (evr_likely(!state->mark))
+		return;
+	state->mark = 0;
+	if (--p->nr_waiting)
+		return;
+	p->nr_marks = 0;
+	if (p->max_marks <= FEW_MARKS)
+		return;
+	free(p->marks);
+	p->marks = NULL;
+	p->max_marks = 0;
+}
+
 /* libev puts the newest watcher first. */
-static bool has_new_watcher(const struct evr_fd *state,
+static bool has_new_watcher(const struct evr_mark *mark,
 			    const struct evr_anfd *anfd)
 {
-	return anfd->head != state->asker ||
-	       nr_watchers(anfd) > state->nr_askers;
+	return anfd->head != mark->newest ||
+	       nr_watchers(anfd) > mark->nr_watchers;
 }
 
 /* For emask. */
-static int take_edge(struct evr_poll *p, const struct evr_fd *state,
-		     const struct evr_anfd *anfd)
+static int take_edge(struct evr_poll *p)
 {
-	if (evr_likely(!state->asker) || p->interval > 0. || /* trap j */
-	    has_new_watcher(state, anfd))
+	if (p->interval > 0.) /* trap j */
 		return 0;
 	p->has_edges = true;
 	return EVR_EMASK_EDGE;
+}
+
+static int take_marked_edge(struct evr_poll *p, const struct evr_fd *state,
+			    const struct evr_anfd *anfd)
+{
+	if (evr_likely(!state->mark) ||
+	    has_new_watcher(&p->marks[state->mark - 1], anfd))
+		return 0;
+	return take_edge(p);
 }
 
 /*
@@ -772,6 +822,18 @@ static void ask_where_changed(struct evr_poll *p)
 }
 
 /* What libev is about to change is asked for with that. */
+static void mark_fd(struct evr_poll *p, struct evr_fd *state,
+		    struct evr_anfd *anfd)
+{
+	struct evr_mark *mark = add_mark(p, state);
+
+	if (!mark)
+		return; /* level will do */
+	mark->nr_watchers = nr_watchers(anfd);
+	mark->newest = anfd->head;
+	have_libev_change(anfd);
+}
+
 int evr_poll_set_edge(struct evr_poll *p, int fd, const void *watcher)
 {
 	struct evr_anfd *anfd;
@@ -789,16 +851,11 @@ int evr_poll_set_edge(struct evr_poll *p, int fd, const void *watcher)
 	state = fd_state(p, fd);
 	if (!state || !can_queue(p, anfd))
 		return 0; /* level will do */
-	state->asker = anfd->head;
-	state->nr_askers = (unsigned char)nr_watchers(anfd);
-	if (anfd->reify) {
-		have_libev_change(anfd);
-		return 0;
-	}
-	if (want_of(anfd))
+	if (anfd->reify)
+		mark_fd(p, state, anfd);
+	else if (want_of(anfd))
 		change_fd(p, anfd->emask ? TAG_MOD : TAG_ADD, fd,
-			  want_of(anfd) | take_edge(p, state, anfd));
-	state->asker = NULL;
+			  want_of(anfd) | take_edge(p));
 	return 0;
 }
 
@@ -812,10 +869,10 @@ static void start_fd(struct evr_poll *p, struct evr_fd *state, int fd, int oev,
 	set_watched(p, state, true);
 	state->is_asked &= is_same_file(oev, nev) && can_queue(p, anfd);
 	if (can_queue(p, anfd))
-		change_fd(p, tag, fd, nev | take_edge(p, state, anfd));
+		change_fd(p, tag, fd, nev | take_marked_edge(p, state, anfd));
 	else
 		change_by_libev(p, fd, oev, nev);
-	state->asker = NULL;
+	drop_mark(p, state);
 }
 
 /* The set keeps the fd (trap c). */
@@ -824,7 +881,7 @@ static void stop_fd(struct evr_poll *p, struct evr_fd *state, int fd)
 	if (has_forgotten(state, evr_host_anfd(&p->host, fd)))
 		leave_home(p);
 	set_watched(p, state, false);
-	state->asker = NULL;
+	drop_mark(p, state);
 }
 
 /* The wrong guess of trap b: the change to make instead, or 0. */
@@ -1280,6 +1337,7 @@ void evr_poll_free(struct evr_poll *p)
 	free(p->changes);
 	free(p->fds);
 	free(p->always);
+	free(p->marks);
 	free(p);
 }
 

@@ -486,6 +486,42 @@ START_TEST(second_watcher_after_the_mark_ends_it)
 }
 END_TEST
 
+/* More than 64, in another order than the loop hears of the files, twice; one
+   in three gets another watcher, one is marked again, one is left as it is. */
+START_TEST(many_marks_of_a_turn_are_kept_apart)
+{
+	enum { NR = 96, STEP = 35 }; /* without a common factor */
+	static struct file files[NR], seconds[NR];
+	int round, i;
+
+	new_loop(_i);
+	for (round = 0; round < 2; round++) {
+		for (i = 0; i < NR; i++)
+			open_file(&files[i], true);
+		for (i = 0; i < NR; i++)
+			mark(&files[i * STEP % NR]);
+		for (i = 0; i < NR; i += 3)
+			watch(&seconds[i], files[i].fd, EV_READ);
+		for (i = 1; i < NR; i += 3)
+			mark(&files[i]);
+		turns();
+		for (i = 0; i < NR; i++) {
+			if (i % 3 && modes[_i].has_edges)
+				ck_assert_int_eq(files[i].nr_events, 1);
+			else
+				ck_assert_int_ge(files[i].nr_events, MANY);
+		}
+		for (i = 0; i < NR; i++) {
+			ev_io_stop(loop, &files[i].io);
+			if (i % 3 == 0)
+				ev_io_stop(loop, &seconds[i].io);
+			close(files[i].fd);
+		}
+	}
+	ev_loop_destroy(loop);
+}
+END_TEST
+
 START_TEST(mark_is_not_for_who_comes_in_between)
 {
 	struct file file, other;
@@ -1351,6 +1387,7 @@ static const struct {
 	{ "ends", &number_used_anew_after_the_mark_has_no_edge, 1, false },
 	{ "ends", &second_watcher_ends_it, 1, false },
 	{ "ends", &second_watcher_after_the_mark_ends_it, 1, false },
+	{ "ends", &many_marks_of_a_turn_are_kept_apart, 1, false },
 	{ "ends", &mark_is_not_for_who_comes_in_between, 1, false },
 	{ "ends", &detached_loop_has_none, 1, false },
 	{ "ends", &stopped_before_detach_is_level_after_it, 1, false },

@@ -22,7 +22,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { WANTED_FDS = 100000, SPARE_FDS = 100, MAX_BYTES_PER_FD = 40 };
+enum { WANTED_FDS = 100000, SPARE_FDS = 100, MAX_BYTES_PER_FD = 32 };
 
 struct crowd {
 	struct ev_loop *loop;
