@@ -386,12 +386,14 @@ static bool peek_anfd(struct discovery *d, int fd, struct evr_anfd *ret_anfd)
  * The array by fd, which a loop without watchers does not have: a started
  * watcher is the head of its fd, which is marked as changed; when the loop ran
  * the mark is gone, its events and the epoll mask are there, and the generation
- * went up by one; and by one again for a change.
+ * went up by one; and by one again for a change.  When it is stopped the events
+ * go and the mask, what the set has, stays.
  */
 static bool prove_anfds(struct discovery *d)
 {
 	struct ev_loop *loop = d->epoll.loop;
 	struct evr_anfd marked = { 0 }, watched = { 0 }, changed = { 0 };
+	struct evr_anfd stopped = { 0 };
 	int fd = d->pipe[0];
 	bool ok;
 	ev_io w;
@@ -413,12 +415,14 @@ static bool prove_anfds(struct discovery *d)
 	ok = ok && peek_anfd(d, fd, &changed);
 	ev_io_stop(loop, &w);
 	ev_run(loop, EVRUN_NOWAIT);
+	ok = ok && peek_anfd(d, fd, &stopped);
 	return ok && marked.head == &w && !marked.events && marked.reify &&
 	       !marked.emask && watched.head == &w &&
 	       watched.events == EV_READ && !watched.reify &&
 	       watched.emask == EV_READ && watched.egen == marked.egen + 1 &&
 	       changed.head == &w && changed.events == EV_WRITE &&
-	       changed.emask == EV_WRITE && changed.egen == watched.egen + 1;
+	       changed.emask == EV_WRITE && changed.egen == watched.egen + 1 &&
+	       !stopped.head && !stopped.events && stopped.emask == EV_WRITE;
 }
 
 static void modify_mark(struct ev_loop *loop, int fd, int oev, int nev)
