@@ -115,8 +115,9 @@ enum tag {
 	TAG_LISTEN = 15, /* polls the eventfd of our waker */
 	TAG_RETRY = 16,	 /* or'ed: the other one failed before */
 	TAG_WAKE = 33,	 /* not of a request: a message from elsewhere */
-	TAG_SEND = 35	 /* such a message to another loop; with the number of
+	TAG_SEND = 35,	 /* such a message to another loop; with the number of
 			    its waker in place of an fd */
+	TAG_FINISH = 37	 /* cancels a change of the set that was sent */
 };
 
 static uint64_t make_tag(unsigned tag, int fd)
@@ -492,7 +493,8 @@ static bool finish_sent_change(struct evr_poll *p, int fd)
 	if (evr_likely(!tag))
 		return false;
 	p->fds[fd].under_way = 0;
-	r = evr_ring_finish(&p->ring, make_tag(tag, fd));
+	r = evr_ring_finish(&p->ring, make_tag(tag, fd),
+			    make_tag(TAG_FINISH, fd));
 	if (r < 0)
 		p->ring.config.have &= ~(unsigned)EVR_HAVE_EPOLL_CTL;
 	return r != 0;
@@ -1173,7 +1175,7 @@ static bool undo(void *arg, uint64_t user_data)
 		p->state = IDLE;
 	} else if (tag == TAG_LEAVE) {
 		p->broken |= p->state == LEAVING; /* it asks the old set */
-	} else {
+	} else if (tag != TAG_FINISH) {
 		p->hand_over = true;
 		p->fds[fd_of(user_data)].under_way = 0;
 		change_afresh(p, fd_of(user_data));
@@ -1635,6 +1637,8 @@ static void complete(void *arg, uint64_t user_data, int res, unsigned flags)
 		home_answered(p, res, flags);
 	else if (tag == TAG_LEAVE)
 		p->again |= p->state == LEAVING; /* its target is yet to come */
+	else if (tag == TAG_FINISH)
+		p->again = true;
 	else if (message_answered(p, tag, user_data))
 		return;
 	else if (res < 0 && tag != TAG_CANCEL)

@@ -67,6 +67,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "self.h"
@@ -759,19 +760,73 @@ int evr_ring_register(const struct evr_ring *ring, unsigned opcode, void *arg)
 	return io_uring_register((unsigned)ring->uring.ring_fd, opcode, arg, 1);
 }
 
+/* For requests that another thread of the kernel works on; the pause between
+   two cancels grows by CANCEL_NS, so that all of them are a tenth of a second.
+ */
+enum { CANCEL_NS = 50000, MAX_CANCELS = 64 };
+
 /* Returns 0, -ENOENT if there is none, or -ETIME if it does not end. */
 static int sync_cancel(const struct evr_ring *ring, uint64_t user_data)
 {
 	struct io_uring_sync_cancel_reg reg = {
 		.addr = user_data,
-		.timeout = { .tv_nsec = 50000 },
+		.timeout = { .tv_nsec = CANCEL_NS },
 	};
 
 	return evr_ring_register(ring, IORING_REGISTER_SYNC_CANCEL, &reg);
 }
 
+/* What a request that was just submitted said; -EBUSY if it is not heard. */
+static int answer_since(const struct evr_ring *ring, unsigned tail,
+			uint64_t user_data)
+{
+	const struct io_uring_cq *cq = &ring->uring.cq;
+	unsigned end = io_uring_smp_load_acquire(cq->ktail);
+	const struct io_uring_cqe *cqe;
+
+	for (; tail != end; tail++) {
+		cqe = &cq->cqes[tail & cq->ring_mask];
+		if (cqe->user_data == user_data)
+			return cqe->res;
+	}
+	return -EBUSY;
+}
+
+/* Returns 0, -ENOENT if there is none, or -EALREADY if it does not end.  It
+   answers while it is submitted, and is reaped with the others. */
+static int cancel(struct evr_ring *ring, uint64_t user_data, uint64_t answer)
+{
+	unsigned tail = io_uring_smp_load_acquire(ring->uring.cq.ktail);
+	struct io_uring_sqe *sqe = evr_ring_get_sqe(ring);
+	int r;
+
+	if (!sqe)
+		return -EBUSY;
+	io_uring_prep_cancel64(sqe, user_data, 0);
+	sqe->user_data = answer;
+	r = evr_ring_flush(ring);
+	return r < 0 ? r : answer_since(ring, tail, answer);
+}
+
+/* Where register is refused, since a sandbox was entered. */
+static int finish_by_requests(struct evr_ring *ring, uint64_t user_data,
+			      uint64_t answer)
+{
+	struct timespec pause = { 0 };
+	int i, r = cancel(ring, user_data, answer);
+
+	if (r == -ENOENT)
+		return 0;
+	for (i = 0; i < MAX_CANCELS && r == -EALREADY; i++) {
+		pause.tv_nsec += CANCEL_NS;
+		nanosleep(&pause, NULL);
+		r = cancel(ring, user_data, answer);
+	}
+	return r < 0 && r != -ENOENT ? r : 1;
+}
+
 /* The end of a request that does not answer wakes nobody: look again. */
-int evr_ring_finish(const struct evr_ring *ring, uint64_t user_data)
+int evr_ring_finish(struct evr_ring *ring, uint64_t user_data, uint64_t answer)
 {
 	int r = sync_cancel(ring, user_data);
 
@@ -779,7 +834,9 @@ int evr_ring_finish(const struct evr_ring *ring, uint64_t user_data)
 		return 0;
 	while (r == -ETIME || r == -EINTR)
 		r = sync_cancel(ring, user_data);
-	return r < 0 && r != -ENOENT ? r : 1;
+	if (r >= 0 || r == -ENOENT)
+		return 1;
+	return finish_by_requests(ring, user_data, answer);
 }
 
 /*

@@ -209,12 +209,14 @@ struct io_uring_sqe *evr_ring_find_unsent(const struct evr_ring *ring,
 
 /*
  * Return when no request with user_data is under way any more.  One that the
- * kernel had not begun is cancelled, and answers -ECANCELED.  Linux 6.0.
+ * kernel had not begun is cancelled, and answers -ECANCELED.  Linux 6.0.  Where
+ * io_uring_register() is refused, requests do it, which answer with answer for
+ * user_data and whatever result.
  *
  * Returns 0 if none was; 1 if one was, which may have been cancelled; or -errno
  * if that cannot be known.
  */
-int evr_ring_finish(const struct evr_ring *ring, uint64_t user_data);
+int evr_ring_finish(struct evr_ring *ring, uint64_t user_data, uint64_t answer);
 
 /* The i-th of what is filled and not yet submitted, from 0; or NULL. */
 const struct io_uring_sqe *evr_ring_unsent(const struct evr_ring *ring,

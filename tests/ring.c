@@ -27,6 +27,7 @@
 #include "../lib/probe.h"
 #include "../lib/ring.h"
 #include "../lib/self.h"
+#include "sandbox.h"
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -708,6 +709,58 @@ END_TEST
  * closing
  */
 
+/* A worker waits for what is to come from one pipe into another, and for a poll
+   there is none. */
+static void add_requests(const int from[2], const int to[2])
+{
+	struct io_uring_sqe *sqe = evr_ring_get_sqe(&ring);
+
+	ck_assert_ptr_nonnull(sqe);
+	io_uring_prep_splice(sqe, from[0], -1, to[1], -1, 1, 0);
+	sqe->user_data = 1;
+	add_poll(&ring, from[0], 2);
+	ck_assert_int_ge(evr_ring_flush(&ring), 0);
+}
+
+/* Which of these is not so, from 1; or 0. */
+static int finish_requests(void *mode)
+{
+	enum { ANSWER = 1000 };
+	static const struct {
+		int user_data, result;
+	} steps[] = { { 3, 0 }, { 1, 1 }, { 1, 0 }, { 2, 1 } };
+	int from[2], to[2];
+	size_t i;
+
+	make(*(int *)mode);
+	ck_assert_int_eq(pipe(from), 0);
+	ck_assert_int_eq(pipe(to), 0);
+	add_requests(from, to);
+	for (i = 0; i < ARRAY_SIZE(steps); i++)
+		if (evr_ring_finish(&ring, (uint64_t)steps[i].user_data,
+				    ANSWER) != steps[i].result)
+			return (int)i + 1;
+	evr_ring_exit(&ring);
+	return 0;
+}
+
+static int finish_requests_without_register(void *mode)
+{
+	static const struct refusal refusals[] = { REFUSE_REGISTER(
+		IORING_REGISTER_SYNC_CANCEL, EPERM) };
+
+	sandbox(refusals, ARRAY_SIZE(refusals));
+	return finish_requests(mode);
+}
+
+START_TEST(finished_is_not_under_way)
+{
+	ck_assert_int_eq(run_in_child(finish_requests, &_i), 0);
+	ck_assert_int_eq(run_in_child(finish_requests_without_register, &_i),
+			 0);
+}
+END_TEST
+
 START_TEST(init_and_exit_leave_nothing)
 {
 	int nr_fds = count_fds(), nr_mappings = 0, i;
@@ -1095,6 +1148,7 @@ static const struct {
 	{ "queues", &bad_request_does_not_stop_the_others, 1, NULL },
 	{ "queues", &news_and_unsent_tell_the_truth, 1, NULL },
 	{ "queues", &unsent_is_taken_back_in_order, 1, NULL },
+	{ "queues", &finished_is_not_under_way, 1, NULL },
 	{ "exit", &init_and_exit_leave_nothing, 1, NULL },
 	{ "exit", &refused_init_leaves_nothing, 1, OWN_FILES },
 	{ "exit", &exit_ends_requests, 1, NULL },
