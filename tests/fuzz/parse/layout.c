@@ -8,8 +8,9 @@
  * each: which field, and by how much it is moved.  Fields that would overlap,
  * or leave the struct, are not tried: there is no such struct.
  *
- * The struct has just its size, so that the address sanitizer sees whatever is
- * written beside it; and its bytes between the fields must stay as they are.
+ * Behind the struct there is no memory, and what is before it and between its
+ * fields must stay as it is.  It is not in the heap: there libFuzzer keeps all
+ * values that it has seen compared, and what is found twice is not believed.
  */
 #include "config.h"
 
@@ -17,6 +18,7 @@
 #include <ev.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "target.h"
@@ -164,9 +166,32 @@ static int epoll_fd(void)
 static ev_timer *due;
 static ev_io *changed;
 
+static size_t page_size(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* A page that ends with a loop; the next one is out of bounds. */
+static unsigned char *page_of(struct ev_loop *loop)
+{
+	return (unsigned char *)loop + LOOP_SIZE - page_size();
+}
+
+static struct ev_loop *new_page(void)
+{
+	size_t size = page_size();
+	unsigned char *page = mmap(NULL, 2 * size, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	fuzz_require(page != MAP_FAILED);
+	fuzz_require(!mprotect(page + size, size, PROT_NONE));
+	memset(page, filling, size);
+	return (struct ev_loop *)(page + size - LOOP_SIZE);
+}
+
 struct ev_loop *ev_loop_new(unsigned flags)
 {
-	struct ev_loop *loop = malloc(LOOP_SIZE);
+	struct ev_loop *loop = new_page();
 	bool is_epoll = flags & EVBACKEND_EPOLL;
 	struct evr_anfd *none = NULL;
 	void (*modify)(struct ev_loop *, int, int, int) =
@@ -175,8 +200,6 @@ struct ev_loop *ev_loop_new(unsigned flags)
 		is_epoll ? poll_epoll : poll_select;
 	double zero = 0., mintime = is_epoll ? 1e-3 : 1e-6;
 
-	fuzz_require(loop);
-	memset(loop, filling, LOOP_SIZE);
 	put(loop, IO_BLOCKTIME, &zero);
 	put(loop, TIMEOUT_BLOCKTIME, &zero);
 	put_int(loop, BACKEND, is_epoll ? EVBACKEND_EPOLL : EVBACKEND_SELECT);
@@ -192,8 +215,8 @@ struct ev_loop *ev_loop_new(unsigned flags)
 	return loop;
 }
 
-/* Is this byte in a field? */
-static bool is_in_field(unsigned at)
+/* Is this byte in a field?  From the loop on; before it is none. */
+static bool is_in_field(size_t at)
 {
 	int i;
 
@@ -205,12 +228,12 @@ static bool is_in_field(unsigned at)
 
 void ev_loop_destroy(struct ev_loop *loop)
 {
-	unsigned at;
+	unsigned char *page = page_of(loop);
+	size_t size = page_size(), begin = size - LOOP_SIZE, i;
 
-	for (at = 0; at < LOOP_SIZE; at++)
-		fuzz_require(is_in_field(at) ||
-			     ((unsigned char *)loop)[at] == filling);
-	free(loop);
+	for (i = 0; i < size; i++)
+		fuzz_require(page[i] == filling || is_in_field(i - begin));
+	munmap(page, 2 * size);
 	due = NULL;
 	changed = NULL;
 }
