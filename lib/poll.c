@@ -2001,6 +2001,7 @@ static void let_libev_look(struct evr_poll *p, int r, double timeout)
 		 (evr_flight_has_any(&p->flight) || p->ports.first))
 		timeout = LOOK_AGAIN; /* the ring may be entered by then */
 	p->stats->handed_over++;
+	p->last_end = 0.; /* a signal may have ended the turn unheard */
 	end_edges(p);
 	evr_host_poll(&p->host, timeout);
 }
