@@ -156,25 +156,24 @@ static int register_region(struct evr_ring *ring,
 	return io_uring_register_region(&ring->uring, &reg);
 }
 
-/* Memory that the kernel allocates: register, then map what it gave. */
-static int make_kernel_region(struct evr_ring *ring, void **ret_mem)
+/*
+ * Memory that the kernel allocates: register, then map what it gave.  This and
+ * the next answer as mmap() does.
+ */
+static void *make_kernel_region(struct evr_ring *ring)
 {
 	struct io_uring_region_desc desc = { .size = region_size() };
-	void *mem;
-	int r;
+	int r = register_region(ring, &desc);
 
-	r = register_region(ring, &desc);
-	if (r < 0)
-		return r;
-	mem = map_kernel_region(ring, desc.mmap_offset);
-	if (mem == MAP_FAILED)
-		return -errno;
-	*ret_mem = mem;
-	return 0;
+	if (r < 0) {
+		errno = -r;
+		return MAP_FAILED;
+	}
+	return map_kernel_region(ring, desc.mmap_offset);
 }
 
 /* Memory of ours: map, then register it. */
-static int make_user_region(struct evr_ring *ring, void **ret_mem)
+static void *make_user_region(struct evr_ring *ring)
 {
 	struct io_uring_region_desc desc = {
 		.size = region_size(),
@@ -184,15 +183,15 @@ static int make_user_region(struct evr_ring *ring, void **ret_mem)
 	int r;
 
 	if (mem == MAP_FAILED)
-		return -errno;
+		return MAP_FAILED;
 	desc.user_addr = (uint64_t)(uintptr_t)mem;
 	r = register_region(ring, &desc);
 	if (r < 0) {
 		munmap(mem, region_size());
-		return r;
+		errno = -r;
+		return MAP_FAILED;
 	}
-	*ret_mem = mem;
-	return 0;
+	return mem;
 }
 
 static bool is_kernel_memory(const struct evr_ring_config *config)
@@ -202,13 +201,13 @@ static bool is_kernel_memory(const struct evr_ring_config *config)
 
 static int make_region(struct evr_ring *ring)
 {
-	void *mem = NULL;
+	void *mem;
 	int r;
 
-	r = is_kernel_memory(&ring->config) ? make_kernel_region(ring, &mem)
-					    : make_user_region(ring, &mem);
-	if (r < 0)
-		return r;
+	mem = is_kernel_memory(&ring->config) ? make_kernel_region(ring)
+					      : make_user_region(ring);
+	if (mem == MAP_FAILED)
+		return -errno;
 	if (madvise(mem, region_size(), MADV_DONTFORK) < 0) {
 		r = -errno;
 		munmap(mem, region_size());
