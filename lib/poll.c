@@ -389,6 +389,7 @@ static bool resize_events(struct evr_poll *p, unsigned nr_events)
 {
 	struct epoll_event *events;
 
+	assert(nr_events > 0); /* a realloc() of nothing is a free() */
 	events = realloc(p->events, nr_events * sizeof(*events));
 	if (!events)
 		return false;
@@ -1109,7 +1110,8 @@ static void put_sent(struct evr_poll *p)
 		evr_waker_put(p->wakes[i]);
 	p->nr_wakes -= nr;
 	p->nr_sent = 0;
-	memmove(p->wakes, p->wakes + nr, p->nr_wakes * sizeof(p->wakes[0]));
+	for (i = 0; i < p->nr_wakes; i++)
+		p->wakes[i] = p->wakes[i + nr];
 }
 
 static bool send_wake(struct evr_poll *p, const struct evr_waker *waker)
