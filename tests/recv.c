@@ -13,9 +13,11 @@
 #include <evring-net.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
@@ -244,6 +246,44 @@ static void send_some(struct conn *conn, unsigned long size)
 		conn->nr_sent += (unsigned long)r;
 		size -= (unsigned long)r;
 	}
+}
+
+/*
+ * What was sent over TCP is on its way: the kernel may leave the rest of it to
+ * a thread of its own.  The socket answers when it has the data, and all who
+ * wait for that were woken.
+ */
+static unsigned long nr_arrived(const struct conn *conn)
+{
+	struct tcp_info info = { .tcpi_state = 0 };
+	socklen_t size = sizeof(info);
+
+	if (is_unix)
+		return conn->nr_sent;
+	ck_assert_int_eq(
+		getsockopt(conn->fds[0], IPPROTO_TCP, TCP_INFO, &info, &size),
+		0);
+	return info.tcpi_bytes_received;
+}
+
+/* All of size bytes, for which there is room. */
+static void deliver(struct conn *conn, unsigned long size)
+{
+	unsigned long nr = conn->nr_sent + size;
+
+	send_some(conn, size);
+	ck_assert_uint_eq(conn->nr_sent, nr);
+	while (nr_arrived(conn) < nr)
+		sched_yield();
+}
+
+static void deliver_end(struct conn *conn)
+{
+	struct pollfd end = { .fd = conn->fds[0], .events = POLLRDHUP };
+
+	shutdown(conn->fds[1], SHUT_WR);
+	ck_assert_int_eq(poll(&end, 1, -1), 1);
+	nr_arrived(conn);
 }
 
 static void put_held(struct conn *conn)
@@ -532,7 +572,7 @@ START_TEST(small_pieces_share_an_incremental_buffer)
 	open_conn(&conn);
 	conn.keep = true;
 	for (i = 0; i < 20; i++) {
-		send_some(&conn, 10);
+		deliver(&conn, 10);
 		turns(2);
 	}
 	if (group.flags & EVRING_GROUP_INCREMENTAL) {
@@ -565,7 +605,7 @@ START_TEST(a_dry_group_costs_nothing_and_goes_on_with_a_buffer)
 	set_up(_i, 4, 100);
 	open_conn(&conn);
 	conn.keep = true;
-	send_some(&conn, 2000);
+	deliver(&conn, 2000);
 	turns(10);
 	ck_assert_uint_eq(group.nr_free, 0);
 	ck_assert(ev_is_active(&conn.recv));
@@ -599,7 +639,7 @@ START_TEST(who_waits_keeps_the_loop_alive)
 	set_up(_i, 1, 16);
 	open_conn(&conn);
 	conn.keep = true;
-	send_some(&conn, 100);
+	deliver(&conn, 100);
 	turns(10);
 	ck_assert_int_eq(conn.nr_held, 1);
 	ck_assert(ev_run(loop, EVRUN_NOWAIT));
@@ -644,7 +684,7 @@ static void share_out(int mode, unsigned nr_buffers, int nr_puts)
 	for (i = 0; i < NR_RIVALS; i++) {
 		open_conn(&rivals[i]);
 		rivals[i].keep = true;
-		send_some(&rivals[i], 30016);
+		deliver(&rivals[i], 30016);
 	}
 	turns(20);
 	for (i = 0; i < NR_RIVALS; i++)
@@ -688,14 +728,14 @@ START_TEST(a_buffer_is_passed_on_by_who_ends)
 	set_up(_i, 1, 16);
 	open_conn(&a);
 	a.keep = true;
-	send_some(&a, 16);
+	deliver(&a, 16);
 	turns(4);
 	ck_assert_int_eq(a.nr_held, 1);
 	open_conn(&b);
-	shutdown(b.fds[1], SHUT_WR); /* nothing to receive but the end */
+	deliver_end(&b); /* nothing to receive but the end */
 	turns(4);
 	open_conn(&c);
-	send_some(&c, 16);
+	deliver(&c, 16);
 	turns(4);
 	ck_assert_int_eq(c.nr_events, 0);
 	put_held(&a);
@@ -718,13 +758,13 @@ START_TEST(a_buffer_is_passed_on_by_who_is_stopped)
 	set_up(_i, 1, 16);
 	open_conn(&a);
 	a.keep = true;
-	send_some(&a, 16);
+	deliver(&a, 16);
 	turns(4);
 	open_conn(&b);
-	send_some(&b, 16);
+	deliver(&b, 16);
 	turns(4);
 	open_conn(&c);
-	send_some(&c, 16);
+	deliver(&c, 16);
 	turns(4);
 	put_held(&a);
 	a.keep = false;
@@ -748,13 +788,13 @@ START_TEST(a_buffer_is_passed_on_by_who_finds_no_data)
 	set_up(_i, 1, 16);
 	open_conn(&a);
 	a.keep = true;
-	send_some(&a, 16);
+	deliver(&a, 16);
 	turns(4);
 	open_conn(&b);
-	send_some(&b, 16);
+	deliver(&b, 16);
 	turns(4);
 	open_conn(&c);
-	send_some(&c, 16);
+	deliver(&c, 16);
 	turns(4);
 	ck_assert_int_eq(recv(b.fds[0], bytes, sizeof(bytes), 0), 16);
 	put_held(&a);
@@ -778,7 +818,7 @@ START_TEST(who_waits_can_be_stopped_and_started)
 	set_up(_i, 1, 16);
 	open_conn(&conn);
 	conn.keep = true;
-	send_some(&conn, 100);
+	deliver(&conn, 100);
 	turns(5);
 	ck_assert_int_eq(evring_recv_stop(loop, &conn.recv), 0);
 	run_until(conn.nr_last);
@@ -804,7 +844,7 @@ START_TEST(who_waits_among_others_can_be_stopped)
 	for (i = 0; i < 4; i++) {
 		open_conn(&conns[i]);
 		conns[i].keep = i == 0; /* the only buffer */
-		send_some(&conns[i], 16);
+		deliver(&conns[i], 16);
 		turns(4);
 	}
 	ck_assert_int_eq(conns[0].nr_held, 1);
@@ -1051,7 +1091,7 @@ static void bring_into(struct conn *conn, int state)
 		turns(2);
 	if (state < 2)
 		return;
-	send_some(conn, 5000);
+	deliver(conn, 5000);
 	if (state == 2)
 		return;
 	conn->keep = true;
@@ -1306,7 +1346,7 @@ START_TEST(what_is_on_its_way_from_the_old_ring_is_not_overwritten)
 	open_conn(late);
 	late->keep = true;
 	turns(2);
-	send_some(late, 100);
+	deliver(late, 100);
 	ck_assert_int_eq(pthread_create(&thread, NULL, run_crowd, &_i), 0);
 	pthread_join(thread, NULL);
 	ck_assert_int_eq(late->result, -ECANCELED);
@@ -1383,7 +1423,7 @@ START_TEST(a_child_puts_back_and_destroys)
 	set_up(_i, 4, 100);
 	open_conn(&conn);
 	conn.keep = true;
-	send_some(&conn, 1000);
+	deliver(&conn, 1000);
 	turns(4);
 	ck_assert_int_eq(run_in_child(put_in_child, &conn), 0);
 	put_held(&conn);
