@@ -45,7 +45,7 @@ bool under_tsan(void);
 
 /*
  * Run body (arg) in a forked child and return what it returned (0 to 127), or
- * 128 + the signal that ended it.  Ends the child after 20 seconds.
+ * 128 + the signal that ended it.  Ends the child after patience (20.).
  */
 int run_in_child(int (*body)(void *arg), void *arg);
 
@@ -68,6 +68,12 @@ int find_fd(const char *target);
 
 /* How many lines in /proc/self/maps have what in them; NULL for all. */
 int count_mappings(const char *what);
+
+/*
+ * So many seconds, or as many times that as Check is told to wait for a test
+ * (CK_TIMEOUT_MULTIPLIER): for a bound that only says that there is one.
+ */
+double patience(double seconds);
 
 /* Seconds on the monotonic clock. */
 double now(void);

@@ -36,7 +36,7 @@ static void hear_end(int fd)
 {
 	struct pollfd pollfd = { .fd = fd, .events = POLLRDHUP };
 
-	check_int(poll(&pollfd, 1, PATIENCE * 1000), ==, 1);
+	check_int(poll(&pollfd, 1, (int)patience(PATIENCE) * 1000), ==, 1);
 	check_int(pollfd.revents & (POLLERR | POLLHUP | POLLRDHUP), !=, 0);
 }
 

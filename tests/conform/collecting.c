@@ -121,7 +121,7 @@ static void play_in_child(void)
 	int status;
 
 	if (!pid) {
-		alarm(PATIENCE);
+		alarm((unsigned)patience(PATIENCE));
 		ev_loop_fork(scene.loop);
 		play_burst(NULL);
 		_exit(0);

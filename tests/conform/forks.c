@@ -311,7 +311,7 @@ static void check_own_watcher(void)
 
 static void begin(void)
 {
-	alarm(PATIENCE);
+	alarm((unsigned)patience(PATIENCE));
 	family.before = holdings();
 	family.nr_forks = 0;
 	family.w.nr = 0;

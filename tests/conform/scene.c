@@ -237,7 +237,7 @@ static void use_loop(int i, struct ev_loop *loop)
 	scene.loop = loop;
 	scene.is_attached = false;
 	signal(SIGALRM, say_who_hangs);
-	alarm(PATIENCE);
+	alarm((unsigned)patience(PATIENCE));
 	check_that(loop != NULL);
 	if (is_evring() && !scene.mode->is_late)
 		attach();
@@ -651,7 +651,7 @@ void await(int fd, short events)
 {
 	struct pollfd pollfd = { .fd = fd, .events = events };
 
-	check_int(poll(&pollfd, 1, PATIENCE * 1000), ==, 1);
+	check_int(poll(&pollfd, 1, (int)patience(PATIENCE) * 1000), ==, 1);
 }
 
 int open_temporary(void)
