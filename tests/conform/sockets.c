@@ -123,6 +123,8 @@ static void make_connections(void)
 		check_int(connect_to(fd, listener.port), ==, 0);
 	}
 	listener.nr_made += NR_CONNECTIONS;
+	while (promises_more() && listener.nr_told < listener.nr_made)
+		run_on();
 	nap(SHORT_NAP);
 }
 
