@@ -64,6 +64,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -1164,14 +1165,27 @@ int evr_ring_trial(const struct evr_ring_config *config,
  * min-wait
  *
  * The completion that is to end the wait must not come from a timeout request:
- * when one of these expires, every wait ends.  One that is cancelled by a
- * linked timeout does not; it brings two completions.
+ * when one of these expires, every wait ends; on Linux 6.12 also when one is
+ * cancelled.  A poll request that a linked timeout cancels does not end it; it
+ * brings two completions.
  */
 
-enum { FAR = 1, SOON, LATE };
+enum { HELD = 1, SOON, LATE };
+
+static bool add_held(struct evr_ring *ring, int fd)
+{
+	struct io_uring_sqe *sqe = evr_ring_get_sqe(ring);
+
+	if (!sqe)
+		return false;
+	io_uring_prep_poll_add(sqe, fd, POLLIN);
+	sqe->user_data = HELD;
+	sqe->flags = IOSQE_IO_LINK;
+	return true;
+}
 
 static bool add_timeout(struct evr_ring *ring, struct __kernel_timespec *ts,
-			uint64_t user_data, unsigned char flags)
+			uint64_t user_data)
 {
 	struct io_uring_sqe *sqe = evr_ring_get_sqe(ring);
 
@@ -1182,7 +1196,6 @@ static bool add_timeout(struct evr_ring *ring, struct __kernel_timespec *ts,
 	else
 		io_uring_prep_timeout(sqe, ts, 0, 0);
 	sqe->user_data = user_data;
-	sqe->flags = flags;
 	return true;
 }
 
@@ -1206,18 +1219,17 @@ static int wait_for_three(struct evr_ring *ring, unsigned min_us)
 	return wait_copied(ring, &arg, 3, 1000000000);
 }
 
-/* No clock is asked: where the last one has not come, it had not to come. */
-static int try_min_wait(struct evr_ring *ring, unsigned min_us)
+/* fd is never readable.  No clock is asked: where the last one has not come, it
+   had not to come. */
+static int try_min_wait(struct evr_ring *ring, int fd, unsigned min_us)
 {
-	struct __kernel_timespec far = { .tv_sec = 3600 };
 	struct __kernel_timespec soon = { .tv_nsec = 1000000 };
 	struct __kernel_timespec late = { .tv_nsec = 20000000 };
-	uint64_t last = FAR;
+	uint64_t last = HELD;
 	int r;
 
-	if (!add_timeout(ring, &far, FAR, IOSQE_IO_LINK) ||
-	    !add_timeout(ring, &soon, SOON, 0) ||
-	    !add_timeout(ring, &late, LATE, 0))
+	if (!add_held(ring, fd) || !add_timeout(ring, &soon, SOON) ||
+	    !add_timeout(ring, &late, LATE))
 		return -EAGAIN;
 	r = wait_for_three(ring, min_us);
 	if (r < 0 && r != -EINTR && r != -ETIME)
@@ -1227,7 +1239,7 @@ static int try_min_wait(struct evr_ring *ring, unsigned min_us)
 	if (r < 0)
 		return r;
 	evr_ring_reap(ring, 3, see_last, &last);
-	return (int)(last - FAR);
+	return (int)(last - HELD);
 }
 
 int evr_ring_try_min_wait(const struct evr_ring_config *config, unsigned min_us)
@@ -1235,14 +1247,18 @@ int evr_ring_try_min_wait(const struct evr_ring_config *config, unsigned min_us)
 	struct evr_ring_config copied = *config;
 	struct evring_stats stats = { 0 };
 	struct evr_ring ring;
-	int r;
+	int fd, r;
 
 	copied.have &= ~(unsigned)EVR_HAVE_REGION;
 	copied.stats = &stats;
+	fd = eventfd(0, EFD_CLOEXEC);
+	if (fd < 0)
+		return -errno;
 	r = evr_ring_init(&ring, &copied);
-	if (r < 0)
-		return r;
-	r = try_min_wait(&ring, min_us);
-	evr_ring_exit(&ring);
+	if (r >= 0) {
+		r = try_min_wait(&ring, fd, min_us);
+		evr_ring_exit(&ring);
+	}
+	close(fd);
 	return r;
 }

@@ -1165,52 +1165,6 @@ static const struct {
 	{ "exit", &trial_waits_once_and_leaves_nothing, 1, NULL },
 };
 
-/* Three are waited for where one comes: does the wait go on to its timeout? */
-static bool waits_for_more(struct io_uring *uring, unsigned min_us)
-{
-	struct __kernel_timespec soon = { .tv_nsec = MS };
-	struct __kernel_timespec end = { .tv_nsec = 20 * MS };
-	struct io_uring_getevents_arg arg = {
-		.ts = (uint64_t)(uintptr_t)&end,
-		.min_wait_usec = min_us,
-	};
-	struct __kernel_timespec far = { .tv_sec = 3600 };
-	struct io_uring_sqe *sqe = io_uring_get_sqe(uring);
-	double start;
-
-	io_uring_prep_timeout(sqe, &far, 0, 0);
-	sqe->flags = IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS;
-	io_uring_prep_link_timeout(io_uring_get_sqe(uring), &soon, 0);
-	io_uring_submit(uring);
-	start = now();
-	io_uring_enter2((unsigned)uring->ring_fd, 0, 3,
-			IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
-			(void *)&arg, sizeof(arg));
-	io_uring_cq_advance(uring, io_uring_cq_ready(uring));
-	return now() - start >= 0.02;
-}
-
-/*
- * The defect of min-wait is played by a wait without any, which goes on after
- * the first completion; but not on Linux 6.12.117, when one with min-wait was
- * before it.  Asked of the kernel, not of evring.
- */
-static bool defect_can_be_played(void)
-{
-	struct io_uring uring;
-	bool ok = true;
-	int i;
-
-	if (io_uring_queue_init(4, &uring, 0) < 0)
-		return false;
-	for (i = 0; i < 10 && ok; i++) {
-		(void)waits_for_more(&uring, 50);
-		ok = waits_for_more(&uring, 0);
-	}
-	io_uring_queue_exit(&uring);
-	return ok;
-}
-
 /* Why a test is not for this machine; NULL if it is. */
 static const char *why_not(size_t i)
 {
@@ -1219,10 +1173,6 @@ static const char *why_not(size_t i)
 	if (!strcmp(tests[i].name, "collect") &&
 	    (evr_probe(NULL, &have) < 0 || evr_probe_min_wait(have) != 1))
 		return "no min-wait here (Linux 6.12), or one with a defect";
-	if ((tests[i].test == &defect_of_min_wait_is_seen ||
-	     tests[i].test == &signal_does_not_look_like_a_completion) &&
-	    !defect_can_be_played())
-		return "waits for more than one end early on this kernel";
 	return under_valgrind() ? tests[i].not_by_valgrind : NULL;
 }
 
