@@ -564,6 +564,34 @@ START_TEST(success_is_remembered)
 }
 END_TEST
 
+/* What was there when the kernel was asked may fail when a ring is made. */
+static int make_without_memory(void *unused)
+{
+	const struct refusal none =
+		REFUSE_REGISTER(IORING_REGISTER_RESTRICTIONS, ENOMEM);
+	struct evr_ring_config config = { .entries = 4,
+					  .restricted = true,
+					  .stats = &stats };
+	struct evr_ring ring;
+	int nr_fds = count_fds();
+
+	(void)unused;
+	child_assert(evr_probe(NULL, &config.have) == 0);
+	if (!(config.have & EVR_HAVE_RESTRICT))
+		return 0;
+	sandbox(&none, 1);
+	child_assert(evr_ring_init(&ring, &config) == -ENOMEM);
+	child_assert(count_fds() == nr_fds);
+	child_assert(find_fd(RING_FD) < 0);
+	return 0;
+}
+
+START_TEST(ring_that_cannot_be_restricted_is_closed)
+{
+	ck_assert_int_eq(run_in_child(make_without_memory, NULL), 0);
+}
+END_TEST
+
 /*
  * min-wait
  */
@@ -659,6 +687,8 @@ Suite *make_suite(void)
 			      (int)ARRAY_SIZE(kernels), no_children());
 	add_or_leave_out(first, failure_is_not_remembered, no_children());
 	add_or_leave_out(first, success_is_remembered, no_children());
+	add_or_leave_out(first, ring_that_cannot_be_restricted_is_closed,
+			 no_children());
 	add_or_leave_out(first, min_wait_is_tried_once_unless_that_failed,
 			 no_children());
 	return suite;
