@@ -30,16 +30,16 @@ check_scripts = \
 	%D%/echo-operations.sh \
 	%D%/embedding.sh \
 	%D%/engines.sh \
-	%D%/fds.sh \
 	%D%/http.sh \
 	%D%/info.sh \
 	%D%/install.sh \
 	%D%/resp.sh \
-	%D%/restrict.sh \
+	%D%/restricted.sh \
 	%D%/proxy.sh \
 	%D%/run-bad.sh \
 	%D%/run-close.sh \
 	%D%/run-exec.sh \
+	%D%/run-fds.sh \
 	%D%/run-forks.sh \
 	%D%/run-late.sh \
 	%D%/run-loops.sh \

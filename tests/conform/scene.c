@@ -121,7 +121,7 @@ static void leave_out(const struct mode *mode, const char *reason)
 	fflush(stdout);
 }
 
-/* See restrict.sh. */
+/* See restricted.sh. */
 static bool is_restricted(void)
 {
 	return getenv("CONFORM_RESTRICT");

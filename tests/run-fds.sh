@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# fds.sh - `evring run' adds no file to what a program hands on: its page and its
+# run-fds.sh - `evring run' adds no file to what a program hands on: its page and its
 # rings are close-on-exec, as /proc says from outside.  fds.t looks from inside.
 
 # shellcheck source-path=SCRIPTDIR source=run/common.sh

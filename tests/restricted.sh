@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# restrict.sh - the contract of watchers on rings that accept evring's own requests
+# restricted.sh - the contract of watchers on rings that accept evring's own requests
 # only (EVRING_RESTRICT), in each mode that can be restricted: all of conform.t but
 # operations. restrict.t shows that these, and whatever else, are refused.
 
