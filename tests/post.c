@@ -596,6 +596,57 @@ START_TEST(wake_from_a_loop_travels_with_its_turn)
 }
 END_TEST
 
+static struct {
+	struct box *box;
+	struct evring_message message;
+} late;
+
+static void post_late(struct ev_loop *loop)
+{
+	if (late.box)
+		post_some(loop, late.box, &late.message, 0, 1);
+	late.box = NULL;
+}
+
+/* Its wake waits behind that of the message before, which is being sent. */
+START_TEST(message_posted_when_a_turn_that_wakes_lets_go)
+{
+	struct evring_stats before, before_second;
+	struct place first, second, from;
+	struct evring_message message;
+	struct box box, second_box;
+
+	open_place(&first, _i);
+	open_place(&second, _i);
+	open_place(&from, _i);
+	open_box(&box, &first);
+	open_box(&second_box, &second);
+	turn(&first);
+	turn(&second);
+	turn(&from);
+	before = stats(&first);
+	before_second = stats(&second);
+	ev_set_loop_release_cb(from.loop, post_late, post_late);
+	late.box = &second_box;
+	post_some(from.loop, &box, &message, 0, 1);
+	turn(&from);
+	ck_assert_ptr_null(late.box);
+	turn(&from);
+	ev_run(first.loop, EVRUN_ONCE);
+	check_box(&box, 1);
+	ev_run(second.loop, EVRUN_ONCE);
+	check_box(&second_box, 1);
+	turn(&first);
+	turn(&second);
+	ck_assert_uint_eq(stats(&first).completions - before.completions, 1);
+	ck_assert_uint_eq(
+		stats(&second).completions - before_second.completions, 1);
+	close_place(&from);
+	close_place(&second);
+	close_place(&first);
+}
+END_TEST
+
 START_TEST(loop_without_ports_takes_nothing)
 {
 	struct place place;
@@ -1642,6 +1693,7 @@ static const struct {
 	{ "costs", &many_messages_wake_once, 1, NULL },
 	{ "costs", &awake_loop_is_not_woken, 1, NULL },
 	{ "costs", &wake_from_a_loop_travels_with_its_turn, 1, NULL },
+	{ "costs", &message_posted_when_a_turn_that_wakes_lets_go, 1, NULL },
 	{ "costs", &loop_without_ports_takes_nothing, 1, NULL },
 	{ "threads", &threads_post_at_once, 1, no_threads },
 	{ "threads", &every_message_wakes_a_sleeping_loop, 1, no_threads },
