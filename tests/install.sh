@@ -22,11 +22,12 @@ make -s install DESTDIR="$tmp/root" >"$tmp/log" 2>&1 || {
 pc=$(find "$tmp/root" -name evring.pc)
 prefix=$(sed -n 's/^prefix=//p' "$pc")
 
-# pkg-config as for an installed tree that was moved.
+# pkg-config as for an installed tree that was moved; other libraries were not.
+mkdir "$tmp/moved"
+sed "s|^\([a-z_]*\)=/|\1=$tmp/root/|" "$pc" >"$tmp/moved/evring.pc"
 flags() {
-	PKG_CONFIG_PATH="$(dirname "$pc"):${PKG_CONFIG_PATH:-}" \
-		pkg-config --define-variable=prefix="$tmp/root$prefix" \
-		"$@" evring
+	PKG_CONFIG_PATH="$tmp/moved:${PKG_CONFIG_PATH:-}" \
+		pkg-config "$@" evring
 }
 
 cat >"$tmp/three.c" <<'EOF'
