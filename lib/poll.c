@@ -173,7 +173,7 @@ struct evr_fd {
 };
 
 /* evring_io_edge() was called for an fd that libev is about to change: that
-   makes it an edge if no watcher was started since. */
+   makes it an edge unless its watchers show that one was started since. */
 struct evr_mark {
 	unsigned nr_watchers; /* that it had then */
 	const void *newest;   /* of these; compared, not looked at */
@@ -494,11 +494,12 @@ static bool finish_sent_change(struct evr_poll *p, int fd)
 	if (evr_likely(!tag))
 		return false;
 	p->fds[fd].under_way = 0;
-	r = evr_ring_finish(&p->ring, make_tag(tag, fd),
-			    make_tag(TAG_FINISH, fd));
-	if (r < 0)
-		p->ring.config.have &= ~(unsigned)EVR_HAVE_EPOLL_CTL;
-	return r != 0;
+	r = evr_ring_finish(&p->ring, make_tag(tag, fd));
+	if (evr_likely(r >= 0))
+		return r;
+	p->ring.config.have &= ~(unsigned)EVR_HAVE_EPOLL_CTL;
+	return evr_ring_finish_by_requests(&p->ring, make_tag(tag, fd),
+					   make_tag(TAG_FINISH, fd)) != 0;
 }
 
 static void finish_change(struct evr_poll *p, int fd)
@@ -533,7 +534,8 @@ static struct io_uring_sqe *get_change(struct evr_poll *p, unsigned *tag,
 		*tag = merge_changes(p->fds[fd].under_way, *tag);
 		return sqe;
 	}
-	finish_sent_change(p, fd);
+	if (finish_sent_change(p, fd) && !evr_ring_is_mapped(&p->ring))
+		return NULL; /* a handler forked meanwhile: trap h */
 	return evr_ring_get_sqe(&p->ring);
 }
 
@@ -572,8 +574,8 @@ static void change_by_libev(struct evr_poll *p, int fd, int oev, int nev)
 
 	p->stats->handed_over++;
 	finish_change(p, fd);
-	if (!p->lost && evr_ring_has_unsent(&p->ring) &&
-	    evr_ring_flush(&p->ring) < 0)
+	if (!p->lost && evr_ring_is_mapped(&p->ring) &&
+	    evr_ring_has_unsent(&p->ring) && evr_ring_flush(&p->ring) < 0)
 		take_back(p);
 	evr_host_modify(&p->host, fd, oev, nev);
 	anfd = evr_host_anfd(&p->host, fd);
@@ -2003,7 +2005,8 @@ static void let_libev_look(struct evr_poll *p, int r, double timeout)
 		 (evr_flight_has_any(&p->flight) || p->ports.first))
 		timeout = LOOK_AGAIN; /* the ring may be entered by then */
 	p->stats->handed_over++;
-	p->last_end = 0.; /* a signal may have ended the turn unheard */
+	if (timeout > 0.)
+		p->last_end = 0.; /* a signal may end the wait unheard */
 	end_edges(p);
 	evr_host_poll(&p->host, timeout);
 }

@@ -760,9 +760,6 @@ int evr_ring_register(const struct evr_ring *ring, unsigned opcode, void *arg)
 	return io_uring_register((unsigned)ring->uring.ring_fd, opcode, arg, 1);
 }
 
-/* For requests that another thread of the kernel works on; the pause between
-   two cancels grows by CANCEL_NS, so that all of them are a tenth of a second.
- */
 enum { CANCEL_NS = 50000, MAX_CANCELS = 64 };
 
 /* Returns 0, -ENOENT if there is none, or -ETIME if it does not end. */
@@ -776,8 +773,20 @@ static int sync_cancel(const struct evr_ring *ring, uint64_t user_data)
 	return evr_ring_register(ring, IORING_REGISTER_SYNC_CANCEL, &reg);
 }
 
-/* What a request that was just submitted said; -EBUSY if it is not heard. */
-static int answer_since(const struct evr_ring *ring, unsigned tail,
+/* The end of a request that does not answer wakes nobody: look again. */
+int evr_ring_finish(const struct evr_ring *ring, uint64_t user_data)
+{
+	int r = sync_cancel(ring, user_data);
+
+	if (r == -ENOENT)
+		return 0;
+	while (r == -ETIME || r == -EINTR)
+		r = sync_cancel(ring, user_data);
+	return r < 0 && r != -ENOENT ? r : 1;
+}
+
+/* The result of a request that was submitted since; -EBUSY if there is none. */
+static int result_since(const struct evr_ring *ring, unsigned tail,
 			uint64_t user_data)
 {
 	const struct io_uring_cq *cq = &ring->uring.cq;
@@ -792,25 +801,37 @@ static int answer_since(const struct evr_ring *ring, unsigned tail,
 	return -EBUSY;
 }
 
-/* Returns 0, -ENOENT if there is none, or -EALREADY if it does not end.  It
-   answers while it is submitted, and is reaped with the others. */
+/* Is there room for an answer, and for those of others? */
+static bool can_ask(const struct evr_ring *ring)
+{
+	return evr_ring_is_mapped(ring) && !evr_ring_has_unsent(ring) &&
+	       evr_ring_nr_ready(ring) < ring->uring.cq.ring_entries / 2;
+}
+
+/* Returns 0, -ENOENT if there is none, -EALREADY if it does not end, or what
+   else is wrong.  With nothing before it, it answers while it is submitted. */
 static int cancel(struct evr_ring *ring, uint64_t user_data, uint64_t answer)
 {
-	unsigned tail = io_uring_smp_load_acquire(ring->uring.cq.ktail);
-	struct io_uring_sqe *sqe = evr_ring_get_sqe(ring);
+	struct io_uring_sqe *sqe;
+	unsigned tail;
 	int r;
 
-	if (!sqe)
+	if (!can_ask(ring))
 		return -EBUSY;
+	tail = io_uring_smp_load_acquire(ring->uring.cq.ktail);
+	sqe = evr_ring_get_sqe(ring);
 	io_uring_prep_cancel64(sqe, user_data, 0);
 	sqe->user_data = answer;
 	r = evr_ring_flush(ring);
-	return r < 0 ? r : answer_since(ring, tail, answer);
+	if (r < 0)
+		return r;
+	return evr_ring_is_mapped(ring) ? result_since(ring, tail, answer)
+					: -EBUSY;
 }
 
-/* Where register is refused, since a sandbox was entered. */
-static int finish_by_requests(struct evr_ring *ring, uint64_t user_data,
-			      uint64_t answer)
+/* For up to a tenth of a second: pauses become longer. */
+int evr_ring_finish_by_requests(struct evr_ring *ring, uint64_t user_data,
+				uint64_t answer)
 {
 	struct timespec pause = { 0 };
 	int i, r = cancel(ring, user_data, answer);
@@ -823,20 +844,6 @@ static int finish_by_requests(struct evr_ring *ring, uint64_t user_data,
 		r = cancel(ring, user_data, answer);
 	}
 	return r < 0 && r != -ENOENT ? r : 1;
-}
-
-/* The end of a request that does not answer wakes nobody: look again. */
-int evr_ring_finish(struct evr_ring *ring, uint64_t user_data, uint64_t answer)
-{
-	int r = sync_cancel(ring, user_data);
-
-	if (r == -ENOENT)
-		return 0;
-	while (r == -ETIME || r == -EINTR)
-		r = sync_cancel(ring, user_data);
-	if (r >= 0 || r == -ENOENT)
-		return 1;
-	return finish_by_requests(ring, user_data, answer);
 }
 
 /*

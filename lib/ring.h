@@ -209,14 +209,20 @@ struct io_uring_sqe *evr_ring_find_unsent(const struct evr_ring *ring,
 
 /*
  * Return when no request with user_data is under way any more.  One that the
- * kernel had not begun is cancelled, and answers -ECANCELED.  Linux 6.0.  Where
- * io_uring_register() is refused, requests do it, which answer with answer for
- * user_data and whatever result.
+ * kernel had not begun is cancelled, and answers -ECANCELED.  Linux 6.0.
  *
  * Returns 0 if none was; 1 if one was, which may have been cancelled; or -errno
  * if that cannot be known.
  */
-int evr_ring_finish(struct evr_ring *ring, uint64_t user_data, uint64_t answer);
+int evr_ring_finish(const struct evr_ring *ring, uint64_t user_data);
+
+/*
+ * The same where io_uring_register() is refused, by requests that cancel.  Each
+ * leaves a completion, of user_data answer.  Not if something is to be
+ * submitted first, and not for ever: then -EBUSY or -EALREADY.
+ */
+int evr_ring_finish_by_requests(struct evr_ring *ring, uint64_t user_data,
+				uint64_t answer);
 
 /* The i-th of what is filled and not yet submitted, from 0; or NULL. */
 const struct io_uring_sqe *evr_ring_unsent(const struct evr_ring *ring,

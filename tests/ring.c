@@ -27,7 +27,6 @@
 #include "../lib/probe.h"
 #include "../lib/ring.h"
 #include "../lib/self.h"
-#include "sandbox.h"
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -709,6 +708,12 @@ END_TEST
  * closing
  */
 
+static void close_pair(const int fds[2])
+{
+	close(fds[0]);
+	close(fds[1]);
+}
+
 /* A worker waits for what is to come from one pipe into another, and for a poll
    there is none. */
 static void add_requests(const int from[2], const int to[2])
@@ -722,42 +727,48 @@ static void add_requests(const int from[2], const int to[2])
 	ck_assert_int_ge(evr_ring_flush(&ring), 0);
 }
 
-/* Which of these is not so, from 1; or 0. */
-static int finish_requests(void *mode)
+static int finish_by_register(uint64_t user_data)
 {
-	enum { ANSWER = 1000 };
-	static const struct {
-		int user_data, result;
-	} steps[] = { { 3, 0 }, { 1, 1 }, { 1, 0 }, { 2, 1 } };
-	int from[2], to[2];
-	size_t i;
-
-	make(*(int *)mode);
-	ck_assert_int_eq(pipe(from), 0);
-	ck_assert_int_eq(pipe(to), 0);
-	add_requests(from, to);
-	for (i = 0; i < ARRAY_SIZE(steps); i++)
-		if (evr_ring_finish(&ring, (uint64_t)steps[i].user_data,
-				    ANSWER) != steps[i].result)
-			return (int)i + 1;
-	evr_ring_exit(&ring);
-	return 0;
+	return evr_ring_finish(&ring, user_data);
 }
 
-static int finish_requests_without_register(void *mode)
+/* No request has its answer's user_data. */
+static int finish_by_requests(uint64_t user_data)
 {
-	static const struct refusal refusals[] = { REFUSE_REGISTER(
-		IORING_REGISTER_SYNC_CANCEL, EPERM) };
-
-	sandbox(refusals, ARRAY_SIZE(refusals));
-	return finish_requests(mode);
+	return evr_ring_finish_by_requests(&ring, user_data, 1000);
 }
 
 START_TEST(finished_is_not_under_way)
 {
-	ck_assert_int_eq(run_in_child(finish_requests, &_i), 0);
-	ck_assert_int_eq(run_in_child(finish_requests_without_register, &_i),
-			 0);
+	static int (*const ways[])(uint64_t user_data) = { finish_by_register,
+							   finish_by_requests };
+	int from[2], to[2];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(ways); i++) {
+		make(_i);
+		ck_assert_int_eq(pipe(from), 0);
+		ck_assert_int_eq(pipe(to), 0);
+		add_requests(from, to);
+		ck_assert_int_eq(ways[i](3), 0);
+		ck_assert_int_eq(ways[i](1), 1);
+		ck_assert_int_eq(ways[i](1), 0);
+		ck_assert_int_eq(ways[i](2), 1);
+		evr_ring_exit(&ring);
+		close_pair(from);
+		close_pair(to);
+	}
+}
+END_TEST
+
+/* It could be in the middle of a chain, or not be filled yet. */
+START_TEST(what_is_unsent_is_not_sent_to_finish_another)
+{
+	make(_i);
+	add_nop(&ring, 1);
+	ck_assert_int_eq(finish_by_requests(2), -EBUSY);
+	ck_assert(evr_ring_has_unsent(&ring));
+	evr_ring_exit(&ring);
 }
 END_TEST
 
@@ -1149,6 +1160,7 @@ static const struct {
 	{ "queues", &news_and_unsent_tell_the_truth, 1, NULL },
 	{ "queues", &unsent_is_taken_back_in_order, 1, NULL },
 	{ "queues", &finished_is_not_under_way, 1, NULL },
+	{ "queues", &what_is_unsent_is_not_sent_to_finish_another, 1, NULL },
 	{ "exit", &init_and_exit_leave_nothing, 1, NULL },
 	{ "exit", &refused_init_leaves_nothing, 1, OWN_FILES },
 	{ "exit", &exit_ends_requests, 1, NULL },
