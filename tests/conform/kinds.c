@@ -8,7 +8,6 @@
 #include "scene.h"
 
 #include <fcntl.h>
-#include <linux/sockios.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
@@ -558,26 +557,6 @@ struct room {
 	void (*fill)(int theirs);
 	void (*drain)(int ours);
 };
-
-/* A tcp peer takes what is sent in the background, and says so later. */
-static bool is_on_its_way(int fd)
-{
-	int nr_not_taken, nr_not_sent;
-
-	check_int(ioctl(fd, SIOCOUTQ, &nr_not_taken), ==, 0);
-	check_int(ioctl(fd, SIOCOUTQNSD, &nr_not_sent), ==, 0);
-	return nr_not_taken != nr_not_sent;
-}
-
-static void fill_tcp(int fd)
-{
-	struct pollfd pollfd = { .fd = fd, .events = POLLOUT };
-
-	do {
-		fill(fd);
-		poll(&pollfd, 1, 20);
-	} while (is_on_its_way(fd) || poll(&pollfd, 1, 0));
-}
 
 static void fill_eventfd(int fd)
 {

@@ -35,6 +35,7 @@ START_TEST(a_hang_up_wakes_the_reader)
 		settle();
 		check_quiet(&w);
 		discard(pair.theirs);
+		await(pair.ours, POLLIN);
 		check_turn(&w, EV_READ);
 		check_turn(&w, EV_READ);
 		check_int(read(pair.ours, &c, 1), ==, 0);
@@ -122,9 +123,7 @@ START_TEST(a_reset_wakes_both_directions)
 	settle();
 	for (events = EV_READ; events <= (EV_READ | EV_WRITE); events++) {
 		pair = open_tcp();
-		fill(pair.ours);
-		await(pair.theirs, POLLIN);
-		fill(pair.ours);
+		fill_tcp(pair.ours);
 		watch(&w, pair.ours, events);
 		check_quiet(&w);
 		act_when_asleep(&actor, reset_at, &pair.theirs);
@@ -484,9 +483,10 @@ START_TEST(a_half_closed_peer_does_not_wake_a_writer)
 	open_scene(_i);
 	for (i = 0; i < ARRAY_SIZE(opens); i++) {
 		pair = opens[i]();
-		fill(pair.ours);
-		await(pair.theirs, POLLIN);
-		fill(pair.ours);
+		if (opens[i] == open_tcp)
+			fill_tcp(pair.ours);
+		else
+			fill(pair.ours);
 		watch(&w, pair.ours, EV_WRITE);
 		settle();
 		check_quiet(&w);
@@ -515,6 +515,7 @@ START_TEST(a_half_closed_peer_wakes_a_reader)
 	settle();
 	check_quiet(&w);
 	check_int(shutdown(pair.theirs, SHUT_WR), ==, 0);
+	await(pair.ours, POLLIN);
 	check_turn(&w, EV_READ);
 	check_turn(&w, EV_READ);
 	change_events(&w, EV_READ | EV_WRITE);
@@ -568,10 +569,8 @@ static void play_half(struct ev_loop *loop, struct log *log)
 		ev_io_init(&w[events].io, on_io, pair.ours, events);
 		ev_io_start(loop, &w[events].io);
 	}
-	if (the_half->open == open_tcp) {
-		await(pair.theirs, POLLIN);
-		fill(pair.ours);
-	}
+	if (the_half->open == open_tcp)
+		fill_tcp(pair.ours);
 	note_turn(loop, log, w);
 	shutdown(the_half->by_peer ? pair.theirs : pair.ours, the_half->how);
 	if (the_half->by_peer && the_half->how != SHUT_RD)

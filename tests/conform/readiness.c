@@ -8,6 +8,7 @@
 #include "scene.h"
 
 #include <limits.h>
+#include <poll.h>
 
 /*
  * 1: level-triggered
@@ -344,6 +345,7 @@ START_TEST(what_others_read_before_the_turn_is_not_reported)
 		take_by_other(pair.ours);
 		check_quiet(&w);
 		put(pair.theirs);
+		await(pair.ours, POLLIN);
 		check_turn(&w, EV_READ);
 		take_by_other(pair.ours);
 		check_int(events_in_turn(&w), ==, 0);

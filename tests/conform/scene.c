@@ -9,12 +9,14 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -634,6 +636,26 @@ void fill(int fd)
 		;
 	check_int(errno, ==, EAGAIN);
 	set_blocking(fd, true);
+}
+
+/* A tcp peer takes what is sent in the background, and says so later. */
+static bool is_on_its_way(int fd)
+{
+	int nr_not_taken, nr_not_sent;
+
+	check_int(ioctl(fd, SIOCOUTQ, &nr_not_taken), ==, 0);
+	check_int(ioctl(fd, SIOCOUTQNSD, &nr_not_sent), ==, 0);
+	return nr_not_taken != nr_not_sent;
+}
+
+void fill_tcp(int fd)
+{
+	struct pollfd pollfd = { .fd = fd, .events = POLLOUT };
+
+	do {
+		fill(fd);
+		poll(&pollfd, 1, 20);
+	} while (is_on_its_way(fd) || poll(&pollfd, 1, 0));
 }
 
 void drain(int fd)

@@ -252,6 +252,7 @@ void put_char(int fd, char c);
 char take(int fd); /* blocks when there is nothing */
 void take_one(struct watch *watch);
 void fill(int fd);
+void fill_tcp(int fd); /* and the peer's buffer, too */
 void drain(int fd);
 void set_blocking(int fd, bool on);
 void await(int fd, short events); /* of poll(2) */
