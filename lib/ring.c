@@ -810,7 +810,8 @@ static bool can_ask(const struct evr_ring *ring)
 
 /* Returns 0, -ENOENT if there is none, -EALREADY if it does not end, or what
    else is wrong.  With nothing before it, it answers while it is submitted. */
-static int cancel(struct evr_ring *ring, uint64_t user_data, uint64_t answer)
+static int cancel_by_request(struct evr_ring *ring, uint64_t user_data,
+			     uint64_t answer)
 {
 	struct io_uring_sqe *sqe;
 	unsigned tail;
@@ -834,14 +835,14 @@ int evr_ring_finish_by_requests(struct evr_ring *ring, uint64_t user_data,
 				uint64_t answer)
 {
 	struct timespec pause = { 0 };
-	int i, r = cancel(ring, user_data, answer);
+	int i, r = cancel_by_request(ring, user_data, answer);
 
 	if (r == -ENOENT)
 		return 0;
 	for (i = 0; i < MAX_CANCELS && r == -EALREADY; i++) {
 		pause.tv_nsec += CANCEL_NS;
 		nanosleep(&pause, NULL);
-		r = cancel(ring, user_data, answer);
+		r = cancel_by_request(ring, user_data, answer);
 	}
 	return r < 0 && r != -ENOENT ? r : 1;
 }
