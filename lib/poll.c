@@ -910,7 +910,7 @@ static void change_failed(struct evr_poll *p, unsigned tag, int fd, int res)
 	struct evr_fd *state = fd_state(p, fd);
 	unsigned other;
 
-	if (res == -ECANCELED) { /* by finish_change() */
+	if (res == -ECANCELED) { /* by finish_sent_change() */
 		p->again = true;
 		return;
 	}

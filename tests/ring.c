@@ -705,7 +705,7 @@ START_TEST(unsent_is_taken_back_in_order)
 END_TEST
 
 /*
- * closing
+ * finishing
  */
 
 static void close_pair(const int fds[2])
@@ -771,6 +771,10 @@ START_TEST(what_is_unsent_is_not_sent_to_finish_another)
 	evr_ring_exit(&ring);
 }
 END_TEST
+
+/*
+ * closing
+ */
 
 START_TEST(init_and_exit_leave_nothing)
 {
@@ -1159,8 +1163,8 @@ static const struct {
 	{ "queues", &bad_request_does_not_stop_the_others, 1, NULL },
 	{ "queues", &news_and_unsent_tell_the_truth, 1, NULL },
 	{ "queues", &unsent_is_taken_back_in_order, 1, NULL },
-	{ "queues", &finished_is_not_under_way, 1, NULL },
-	{ "queues", &what_is_unsent_is_not_sent_to_finish_another, 1, NULL },
+	{ "finish", &finished_is_not_under_way, 1, NULL },
+	{ "finish", &what_is_unsent_is_not_sent_to_finish_another, 1, NULL },
 	{ "exit", &init_and_exit_leave_nothing, 1, NULL },
 	{ "exit", &refused_init_leaves_nothing, 1, OWN_FILES },
 	{ "exit", &exit_ends_requests, 1, NULL },

@@ -34,10 +34,8 @@ struct closing {
 /* A writer in theirs hears, or a reader. */
 static void hear_end(int fd)
 {
-	struct pollfd pollfd = { .fd = fd, .events = POLLRDHUP };
-
-	check_int(poll(&pollfd, 1, (int)patience(PATIENCE) * 1000), ==, 1);
-	check_int(pollfd.revents & (POLLERR | POLLHUP | POLLRDHUP), !=, 0);
+	check_int(await(fd, POLLRDHUP) & (POLLERR | POLLHUP | POLLRDHUP), !=,
+		  0);
 }
 
 static void hear_eof(int fd)

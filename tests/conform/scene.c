@@ -669,11 +669,12 @@ void drain(int fd)
 	set_blocking(fd, true);
 }
 
-void await(int fd, short events)
+short await(int fd, short events)
 {
 	struct pollfd pollfd = { .fd = fd, .events = events };
 
 	check_int(poll(&pollfd, 1, (int)patience(PATIENCE) * 1000), ==, 1);
+	return pollfd.revents;
 }
 
 int open_temporary(void)

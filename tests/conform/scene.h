@@ -255,7 +255,7 @@ void fill(int fd);
 void fill_tcp(int fd); /* and the peer's buffer, too */
 void drain(int fd);
 void set_blocking(int fd, bool on);
-void await(int fd, short events); /* of poll(2) */
+short await(int fd, short events); /* of poll(2); what happened */
 
 /* The callback of an ev_io whose data is an int *. */
 void take_and_count(struct ev_loop *loop, ev_io *w, int revents);
